@@ -1,0 +1,1 @@
+"""The console of the operators: server-rendered pages over the services of the gateway."""

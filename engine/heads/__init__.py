@@ -1,0 +1,1 @@
+"""What comes after a model, once for all families: pooling, normalising, scoring."""

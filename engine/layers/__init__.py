@@ -1,0 +1,1 @@
+"""Pieces that model families share, each over packed sequences."""

@@ -1,0 +1,153 @@
+"""The wire between gateway and engine node: msgpack over HTTP, vectors as raw little-endian float32 bytes.
+
+Free of torch, so that the gateway can import it. A request carries the model's whole reference: a node holds no register
+of its own and serves whatever the gateway's register says.
+
+| call | request | reply |
+|---|---|---|
+| `POST /embed` | `EmbedRequest` | `EmbedReply` |
+| `POST /rerank` | `RerankRequest` | `RerankReply` |
+| `POST /load`, `POST /unload` | `ModelRequest` | `NodeStatus` |
+| `GET /status` | | `NodeStatus` |
+
+Every error is an `ErrorReply` with the HTTP status that fits. All calls carry `authorization: Bearer <shared secret>`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+MEDIA_TYPE = "application/msgpack"
+
+Lane = Literal["interactive", "bulk"]
+
+
+class ModelRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a node must know to load and serve one model of the register."""
+
+    id: str
+    source: str
+    """A hub id, or the path of a model folder on the node."""
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    """None lets the node choose: float32 on the CPU, bfloat16 on CUDA."""
+    max_tokens: int | None = None
+    """Cuts inputs shorter than the model's own limit; never longer."""
+    pinned: bool = False
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """Where a request spent its time on the node, in seconds."""
+
+    load: float = 0.0
+    tokenize: float = 0.0
+    queue: float = 0.0
+    inference: float = 0.0
+
+
+class EmbedRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Embed every input with one model."""
+
+    model: ModelRef
+    inputs: list[str]
+    dimensions: int | None = None
+    """Matryoshka width: slice, then renormalise. An error where the model was not trained for it."""
+    truncate: bool = True
+    """False: an input longer than the model's limit is the error `input_too_long` instead of being cut."""
+    flow: str = ""
+    """An opaque fairness key."""
+    lane: Lane = "interactive"
+
+
+class EmbedReply(msgspec.Struct, frozen=True):
+    """One vector per input, in order."""
+
+    dimensions: int
+    vectors: bytes
+    """`len(inputs) * dimensions` little-endian float32, row after row."""
+    token_counts: list[int]
+    """Tokens processed per input, special tokens included."""
+    truncated: list[int]
+    """Indices of the inputs that were cut to the model's limit."""
+    timings: Timings
+
+
+class RerankRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Score every document against the query."""
+
+    model: ModelRef
+    query: str
+    documents: list[str]
+    truncate: bool = True
+    flow: str = ""
+    lane: Lane = "interactive"
+
+
+class RerankReply(msgspec.Struct, frozen=True):
+    """One score per document, in the order of the documents; higher is more relevant."""
+
+    scores: list[float]
+    tokens: int
+    """Tokens processed, those of the query included."""
+    truncated: list[int]
+    """Indices of the documents that were cut; -1 stands for the query."""
+    timings: Timings
+
+
+class ModelRequest(msgspec.Struct, frozen=True):
+    """Load or unload one model."""
+
+    model: ModelRef
+
+
+class ResidentModel(msgspec.Struct, frozen=True):
+    """A model in a node's memory."""
+
+    id: str
+    revision: str | None
+    state: Literal["loading", "resident", "failed"]
+    bytes: int
+    in_use: int
+    pinned: bool
+    idle_seconds: float
+    dimensions: int | None
+    max_tokens: int | None
+    failure: str | None = None
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """What a gateway must know to route to a node."""
+
+    protocol: int
+    version: str
+    device: str
+    ready: bool
+    """False while the node drains."""
+    memory_budget: int
+    """Bytes that models may take together."""
+    memory_used: int
+    waiting_requests: int
+    waiting_tokens: int
+    tokens_per_second: float
+    """Measured over the last batches; 0 before the first."""
+    models: list[ResidentModel]
+
+
+class ErrorReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a call failed.
+
+    Codes: `bad_request`, `unauthorized`, `not_found`, `dimensions_unsupported`, `input_too_long`, `task_unsupported`,
+    `model_not_found`, `model_invalid`, `model_too_large`, `model_loading`, `queue_full`, `draining`, `out_of_memory`,
+    `inference_failed`.
+    """
+
+    code: str
+    message: str
+    retry_after: float | None = None
+    """Seconds; None where waiting does not help."""
+    index: int | None = None
+    """The input that is at fault."""
+    limit: int | None = None
+    """The limit that was passed: tokens for `input_too_long`, the width for `dimensions_unsupported`."""
+    actual: int | None = None

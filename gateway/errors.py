@@ -1,0 +1,217 @@
+"""Everything that can go wrong in the gateway, as one tree, and its one mapping to a wire body.
+
+GatewayError
+├── RequestError                400  the caller must change the request
+│   ├── InputTooLong            400  an input passes the model's limit and may not be cut
+│   └── CostTooHigh             400  no wait would ever make it fit the quota
+├── AuthenticationFailed        401  no key, or none that is valid
+├── TenantSuspended             403
+├── ScopeMissing                403
+├── NotFound                    404
+│   ├── ModelNotFound           404  unknown and forbidden alike
+│   └── RouteNotFound           404
+├── MethodNotAllowed            405
+├── Conflict                    409  a name is taken, or somebody else changed the thing first
+├── BodyTooLarge                413
+├── QuotaExceeded               429  a limit of the tenant or key
+├── EngineOverloaded            429  the node's queue is full
+├── EngineFailed                500  the node failed at this request
+├── ModelUnusable               500  the model can not be loaded; waiting does not help
+└── Unavailable                 503  no node now; come back
+    └── ModelLoading            503  on its way
+
+The texts are OpenAI's where clients classify errors by text (`reference: clients.md §6`).
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class GatewayError(Exception):
+    """An answer other than the one asked for. Subclasses fix status, type and code; instances carry the message."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
+        self.should_retry = should_retry
+        self.headers = headers or {}
+
+
+class RequestError(GatewayError):
+    """The request itself is at fault."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class InputTooLong(RequestError):
+    """An input has more tokens than the model takes, and the caller forbade cutting it."""
+
+    def __init__(self, *, index: int, limit: int, actual: int) -> None:
+        super().__init__(
+            f"This model's maximum context length is {limit} tokens, however you requested {actual} tokens "
+            f"({actual} in your prompt; 0 for the completion). Please reduce your prompt; or completion length. "
+            f"(input[{index}])",
+            code="context_length_exceeded",
+            param="input",
+        )
+
+
+class CostTooHigh(RequestError):
+    """The request may cost more than the limit could ever admit at once."""
+
+
+class AuthenticationFailed(GatewayError):
+    """No API key, or one that is unknown, malformed, revoked or expired."""
+
+    status = 401
+    type = "invalid_request_error"
+
+
+class TenantSuspended(GatewayError):
+    """The key is good, its tenant is suspended."""
+
+    status = 403
+    type = "permission_error"
+
+
+class ScopeMissing(GatewayError):
+    """The key does not reach this endpoint."""
+
+    status = 403
+    type = "permission_error"
+
+
+class NotFound(GatewayError):
+    """The thing does not exist, or not for this caller."""
+
+    status = 404
+    type = "invalid_request_error"
+
+
+class ModelNotFound(NotFound):
+    """Unknown and forbidden models look alike."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"The model `{model}` does not exist or you do not have access to it.", code="model_not_found", param="model"
+        )
+
+
+class RouteNotFound(NotFound):
+    """No handler at this path."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"Invalid URL ({method} {path})", code="unknown_url")
+
+
+class MethodNotAllowed(GatewayError):
+    """The path exists, the method does not."""
+
+    status = 405
+    type = "invalid_request_error"
+
+
+class Conflict(GatewayError):
+    """The change contradicts what is there."""
+
+    status = 409
+    type = "conflict_error"
+
+
+class BodyTooLarge(GatewayError):
+    """More bytes than the gateway takes in one request."""
+
+    status = 413
+    type = "request_too_large"
+
+
+class QuotaExceeded(GatewayError):
+    """A limit of the tenant or the key is used up. `type` says which: `requests` or `tokens`."""
+
+    status = 429
+    type = "requests"
+
+
+class TokenQuotaExceeded(QuotaExceeded):
+    """The tokens are used up, not the requests."""
+
+    type = "tokens"
+
+
+class EngineOverloaded(GatewayError):
+    """The node has as much waiting work as it will hold."""
+
+    status = 429
+    type = "server_error"
+
+
+class EngineFailed(GatewayError):
+    """The node answered with a failure of its own."""
+
+
+class ModelUnusable(GatewayError):
+    """The model can not be served; the same request will fail again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="model_unusable", should_retry=False)
+
+
+class Unavailable(GatewayError):
+    """No node can answer now."""
+
+    status = 503
+
+
+class ModelLoading(Unavailable):
+    """The model is being loaded and was not there within the caller's patience."""
+
+
+class ErrorDetail(msgspec.Struct, frozen=True):
+    """OpenAI's error object."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """One body that every client's parser finds its own key in: `error` (OpenAI), `message` (Cohere), `detail` (Jina, Voyage)."""
+
+    error: ErrorDetail
+    message: str
+    detail: str
+
+
+def error_body(error: GatewayError) -> bytes:
+    """Render an error as JSON."""
+    detail = ErrorDetail(error.message, error.type, error.param, error.code)
+    return msgspec.json.encode(ErrorBody(detail, error.message, error.message))
+
+
+def error_headers(error: GatewayError) -> dict[str, str]:
+    """The headers by which clients decide whether and when to try again."""
+    headers = dict(error.headers)
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, -int(-error.retry_after // 1)))
+        headers["retry-after-ms"] = str(max(1, -int(-error.retry_after * 1000 // 1)))
+    if error.should_retry is not None:
+        headers["x-should-retry"] = "true" if error.should_retry else "false"
+    return headers

@@ -1,0 +1,39 @@
+"""The gateway's settings: plain data. The command line reads options and environment (shoal/options.py) and fills it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """Everything that an operator may choose about a gateway process."""
+
+    database_url: str
+    """SQLAlchemy URL with an async driver: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""
+    nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Pool name → base URLs of its engine nodes."""
+    engine_secret: str = field(default="", repr=False)
+    """Shared secret that engine nodes expect as bearer credential."""
+    metrics_key: str | None = field(default=None, repr=False)
+    """Credential for `/metrics`; None: direct callers on this machine only."""
+    default_model: str | None = None
+    """Serves requests that name no model (some vector databases send none)."""
+    max_body_bytes: int = 32 * 1024 * 1024
+    max_inputs: int | None = None
+    """None: bounded by bytes alone; 2048 is OpenAI's own."""
+    pool_patience: float = 15.0
+    """Seconds that a request waits for a node before it is told to come back."""
+    request_timeout: float = 300.0
+    """Seconds a node may take for one request."""
+    poll_interval: float = 1.0
+    """Seconds between two looks at a node's status."""
+    snapshot_interval: float = 0.5
+    """Seconds between two looks at the database's policy revision."""
+    usage_flush_interval: float = 1.0
+    grace_period: float = 30.0
+    """Seconds in which a stopping process finishes what is in flight."""
+
+
+def sqlite_url(data_dir: Path) -> str:
+    """The URL of the embedded database in a data folder."""
+    return f"sqlite+aiosqlite:///{data_dir / 'shoal.db'}"
