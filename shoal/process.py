@@ -1,0 +1,103 @@
+"""Runs one ASGI app in this process until it is told to stop, then lets what is in flight finish.
+
+uvicorn dies of the signal that stopped it; a server that did what it was asked should exit 0, so the signals are ours.
+"""
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from shoal.failures import StartFailure
+
+KEEP_ALIVE = 75.0
+"""Seconds that an idle client connection stays open: longer than clients and proxies keep theirs (60 s is common)."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen; port 0 takes a free one. Raises StartFailure with the reason in words."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartFailure(f"Port {port} on {host} is in use. Stop what listens there, or choose another with --port.") from None
+        raise StartFailure(f"Can not listen on {host}:{port}: {error.strerror or error}.") from None
+    sock.setblocking(False)
+    return sock
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a command's coroutine on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+class StopSignal:
+    """Set by the first SIGINT or SIGTERM; `wait` for it. A second one ends the process at once, for the impatient."""
+
+    def __init__(self) -> None:
+        self._stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.set)
+
+    def set(self) -> None:
+        """Ask for the stop."""
+        if not self._stopped.is_set():
+            self._stopped.set()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def wait(self) -> None:
+        """Return once a stop was asked for."""
+        await self._stopped.wait()
+
+
+async def serve(
+    app: Any,
+    sock: socket.socket,
+    stop: StopSignal,
+    *,
+    grace_period: float,
+    before_stop: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serve `app` on `sock` until `stop`; then close the door, finish what is in flight within `grace_period` seconds."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=int(KEEP_ALIVE),
+        timeout_graceful_shutdown=max(1, int(grace_period)),
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if before_stop is not None and not serving.done():
+        await before_stop()
+    server.should_exit = True
+    await serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

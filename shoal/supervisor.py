@@ -1,0 +1,91 @@
+"""Keeps one engine node alive as a child process: restarts it with backoff when it dies, stops it when we stop.
+
+The child leads a session of its own, so that a Ctrl-C reaches this process alone and the gateway can finish first; and it
+holds a pipe from us, so that it goes when we are gone, however we went.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 30.0
+HEALTHY_AFTER = 30.0
+"""Seconds alive after which a death counts as the first again."""
+
+log = structlog.get_logger("shoal.supervisor")
+
+
+def next_backoff(previous: float, lived: float) -> float:
+    """Seconds to wait before the next start: doubles with each early death, starts over after a healthy life."""
+    if lived >= HEALTHY_AFTER:
+        return FIRST_BACKOFF
+    return min(LONGEST_BACKOFF, max(FIRST_BACKOFF, previous * 2))
+
+
+class Supervisor:
+    """Runs `command` as a child until `stop`; `run` is the task that watches it."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._command = tuple(command)
+        self._environment = dict(environment)
+        self._clock = clock
+        self._child: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it lives."""
+        return self._child.pid if self._child is not None and self._child.returncode is None else None
+
+    async def run(self) -> None:
+        """Start the child, and start it again whenever it dies, until stopped."""
+        backoff = 0.0
+        while not self._stopping:
+            started = self._clock()
+            self._child = await asyncio.create_subprocess_exec(
+                *self._command, env=self._environment, stdin=asyncio.subprocess.PIPE, start_new_session=True
+            )
+            status = await self._child.wait()
+            if self._stopping:
+                return
+            backoff = next_backoff(backoff, self._clock() - started)
+            self.restarts += 1
+            log.error("engine stopped; starting it again", how=describe_exit(status), seconds=round(backoff, 1))
+            await asyncio.sleep(backoff)
+
+    async def stop(self, grace_period: float) -> None:
+        """End the child: SIGTERM, and SIGKILL where it has not gone within `grace_period` seconds."""
+        self._stopping = True
+        child = self._child
+        if child is None or child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(child.wait(), grace_period)
+        except TimeoutError:
+            log.warning("engine did not stop in time; killed", seconds=grace_period)
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+
+
+def describe_exit(status: int) -> str:
+    """Exit status in words: `exit 1`, `SIGKILL`."""
+    return f"exit {status}" if status >= 0 else signal.Signals(-status).name
+
+
+async def parent_gone() -> None:
+    """Return when the process at the other end of our standard input has gone (for a supervised child)."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()

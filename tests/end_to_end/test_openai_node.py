@@ -1,0 +1,51 @@
+"""The OpenAI SDK for Node against the real server: it trusts base64 blindly, so a wrong byte is a wrong vector in silence."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+CLIENT = Path(__file__).parents[1] / "clients" / "node"
+
+
+@pytest.fixture(scope="module")
+def answers(server):
+    node = shutil.which("node")
+    if node is None or not (CLIENT / "node_modules" / "openai").is_dir():
+        if os.environ.get("CI"):
+            pytest.fail("CI must have Node and its SDK: make pytest installs them")
+        pytest.skip("NO NODE SDK HERE: install Node and npm, then `make pytest`")
+    done = subprocess.run(
+        [node, "embeddings.mjs", server.url, server.api_key, "all-minilm-l6-v2"],
+        cwd=CLIENT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_vectors_are_those_of_sentence_transformers(answers, reference) -> None:
+    expected = reference.encode(["Herring swim in shoals.", "naïve café 🐟"], convert_to_numpy=True)
+    assert np.abs(np.array(answers["base64"]) - expected).max() < 1e-5
+
+
+def test_base64_and_float_are_the_same_bits(answers) -> None:
+    as_base64, as_float = (np.array(answers[form], dtype=np.float32) for form in ("base64", "float"))
+    assert np.array_equal(as_base64.view(np.uint32), as_float.view(np.uint32))
+
+
+def test_a_text_a_list_and_a_token_array_give_one_vector(answers) -> None:
+    assert answers["text"] == answers["list"] == answers["tokens"]
+
+
+def test_usage_models_and_slashed_ids(answers) -> None:
+    assert answers["usage"]["prompt_tokens"] == answers["usage"]["total_tokens"] > 0
+    assert answers["retrieved"] in answers["models"]
+
+
+def test_errors_are_the_sdks_own_classes(answers) -> None:
+    assert answers["unknownModel"] == {"class": "NotFoundError", "status": 404, "code": "model_not_found", "requestID": True}
+    assert answers["wrongKey"] == {"class": "AuthenticationError", "status": 401, "code": "invalid_api_key", "requestID": True}
