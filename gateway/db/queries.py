@@ -1,0 +1,151 @@
+"""Every SELECT. What belongs to a tenant is asked for with the tenant in the signature, never without."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gateway.db.tables import (
+    ApiKey,
+    AuditEvent,
+    Model,
+    ModelAlias,
+    ModelGrant,
+    Operator,
+    PolicyRevision,
+    QuotaRule,
+    Tenant,
+    UsageRecord,
+)
+
+
+async def policy_revision(session: AsyncSession) -> int:
+    """How many changes of policies there have been."""
+    return (await session.execute(select(col(PolicyRevision.revision)))).scalar_one()
+
+
+async def tenants(session: AsyncSession) -> Sequence[Tenant]:
+    """Every tenant, by name."""
+    return (await session.scalars(select(Tenant).order_by(col(Tenant.name)))).all()
+
+
+async def tenant(session: AsyncSession, name_or_id: str) -> Tenant | None:
+    """One tenant; an id wins over another tenant's name that looks like it."""
+    found = (
+        await session.scalars(select(Tenant).where(or_(col(Tenant.id) == name_or_id, col(Tenant.name) == name_or_id)))
+    ).all()
+    return min(found, key=lambda row: row.id != name_or_id, default=None)
+
+
+async def keys(session: AsyncSession, tenant_id: str) -> Sequence[ApiKey]:
+    """A tenant's API keys, oldest first."""
+    chosen = select(ApiKey).where(col(ApiKey.tenant_id) == tenant_id).order_by(col(ApiKey.created_at), col(ApiKey.id))
+    return (await session.scalars(chosen)).all()
+
+
+async def key(session: AsyncSession, tenant_id: str, key_id: str) -> ApiKey | None:
+    """One API key of this tenant."""
+    return (
+        await session.scalars(select(ApiKey).where(col(ApiKey.tenant_id) == tenant_id, col(ApiKey.id) == key_id))
+    ).one_or_none()
+
+
+async def tenant_of_key(session: AsyncSession, key_id: str) -> str | None:
+    """Whose key this is: for operators, who may name a key without its tenant."""
+    return (await session.scalars(select(col(ApiKey.tenant_id)).where(col(ApiKey.id) == key_id))).one_or_none()
+
+
+async def grants(session: AsyncSession, tenant_id: str) -> Sequence[ModelGrant]:
+    """A tenant's grants and those of its keys: the tenant's first, then by pattern."""
+    chosen = select(ModelGrant).where(col(ModelGrant.tenant_id) == tenant_id)
+    return (await session.scalars(chosen.order_by(col(ModelGrant.key_id).nulls_first(), col(ModelGrant.pattern)))).all()
+
+
+async def grant(session: AsyncSession, tenant_id: str, key_id: str | None, pattern: str) -> ModelGrant | None:
+    """The one grant of this pattern to the tenant (`key_id` None) or to one of its keys."""
+    chosen = select(ModelGrant).where(
+        col(ModelGrant.tenant_id) == tenant_id,
+        col(ModelGrant.key_id).is_not_distinct_from(key_id),
+        col(ModelGrant.pattern) == pattern,
+    )
+    return (await session.scalars(chosen)).one_or_none()
+
+
+async def quota_rules(session: AsyncSession, tenant_id: str) -> Sequence[QuotaRule]:
+    """A tenant's limits and those of its keys: the tenant's first, then by model pattern and kind."""
+    chosen = select(QuotaRule).where(col(QuotaRule.tenant_id) == tenant_id)
+    order = (col(QuotaRule.key_id).nulls_first(), col(QuotaRule.model_pattern), col(QuotaRule.kind))
+    return (await session.scalars(chosen.order_by(*order))).all()
+
+
+async def quota_rule(
+    session: AsyncSession, tenant_id: str, key_id: str | None, model_pattern: str, kind: str
+) -> QuotaRule | None:
+    """The one limit of this kind and pattern on the tenant (`key_id` None) or on one of its keys."""
+    chosen = select(QuotaRule).where(
+        col(QuotaRule.tenant_id) == tenant_id,
+        col(QuotaRule.key_id).is_not_distinct_from(key_id),
+        col(QuotaRule.model_pattern) == model_pattern,
+        col(QuotaRule.kind) == kind,
+    )
+    return (await session.scalars(chosen)).one_or_none()
+
+
+async def models(session: AsyncSession) -> Sequence[Model]:
+    """Every registered model, by id."""
+    return (await session.scalars(select(Model).order_by(col(Model.id)))).all()
+
+
+async def model(session: AsyncSession, name: str) -> Model | None:
+    """The model of this id or alias."""
+    by_alias = select(col(ModelAlias.model_id)).where(col(ModelAlias.alias) == name).scalar_subquery()
+    return (
+        await session.scalars(select(Model).where(or_(col(Model.id) == name, col(Model.id) == by_alias)))
+    ).one_or_none()
+
+
+async def aliases(session: AsyncSession) -> Sequence[ModelAlias]:
+    """Every alias of every model."""
+    return (await session.scalars(select(ModelAlias).order_by(col(ModelAlias.alias)))).all()
+
+
+async def aliases_of(session: AsyncSession, model_id: str) -> Sequence[str]:
+    """One model's aliases."""
+    chosen = select(col(ModelAlias.alias)).where(col(ModelAlias.model_id) == model_id).order_by(col(ModelAlias.alias))
+    return (await session.scalars(chosen)).all()
+
+
+async def operators(session: AsyncSession) -> Sequence[Operator]:
+    """Everybody who may sign in, by name."""
+    return (await session.scalars(select(Operator).order_by(col(Operator.name)))).all()
+
+
+async def operator(session: AsyncSession, name: str) -> Operator | None:
+    """One operator."""
+    return await session.get(Operator, name)
+
+
+async def audit_events(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[AuditEvent]:
+    """The latest events, newest first; `before` is the id at which the previous page ended."""
+    chosen = select(AuditEvent).order_by(col(AuditEvent.id).desc()).limit(limit)
+    return (await session.scalars(chosen if before is None else chosen.where(col(AuditEvent.id) < before))).all()
+
+
+async def usage(
+    session: AsyncSession,
+    tenant_id: str,
+    *,
+    start: datetime,
+    end: datetime,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Sequence[UsageRecord]:
+    """One page of a tenant's usage in [start, end), oldest first; `after` is where the page before ended."""
+    time, identity = col(UsageRecord.time), col(UsageRecord.id)
+    chosen = select(UsageRecord).where(col(UsageRecord.tenant_id) == tenant_id, time >= start, time < end)
+    if after is not None:
+        chosen = chosen.where(tuple_(time, identity) > tuple_(*after))
+    return (await session.scalars(chosen.order_by(time, identity).limit(limit))).all()

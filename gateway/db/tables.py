@@ -1,0 +1,207 @@
+"""The rows: what the database holds, one class per table. They never leave the services, and they do not validate."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import registry
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+NAMES = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+}
+"""Every constraint has the same name on every database, so that a migration can name it."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC on every database; SQLite itself keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times: nobody knows what they mean."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Give back an aware time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Row(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMES))):
+    """What all rows share: one catalogue of tables, `Row.metadata`."""
+
+
+class Tenant(Row, table=True):
+    """A customer."""
+
+    __tablename__: ClassVar[str] = "tenant"
+
+    id: str = Field(primary_key=True)
+    name: str = Field(unique=True)
+    suspended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ApiKey(Row, table=True):
+    """A tenant's credential. The secret is here as its SHA-256 only: a copy of this table opens nothing."""
+
+    __tablename__: ClassVar[str] = "api_key"
+    __table_args__ = (UniqueConstraint("tenant_id", "id"),)  # lets grants and rules point at a key of their own tenant
+
+    id: str = Field(primary_key=True)
+    tenant_id: str = Field(foreign_key="tenant.id", ondelete="CASCADE")
+    name: str
+    secret_sha256: bytes
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+def _of_tenant_or_key(table: str, *what: str) -> tuple[Any, ...]:
+    """A rule of a tenant (`key_id` null) or of one of that same tenant's keys; `what` is unique within each."""
+    on_tenant, on_key = text("key_id IS NULL"), text("key_id IS NOT NULL")
+    return (
+        ForeignKeyConstraint(
+            ["tenant_id", "key_id"], ["api_key.tenant_id", "api_key.id"], ondelete="CASCADE", name=f"fk_{table}_key_id"
+        ),
+        Index(
+            f"uq_{table}_tenant", "tenant_id", *what, unique=True, sqlite_where=on_tenant, postgresql_where=on_tenant
+        ),
+        Index(
+            f"uq_{table}_key", "tenant_id", "key_id", *what, unique=True, sqlite_where=on_key, postgresql_where=on_key
+        ),
+    )
+
+
+class ModelGrant(Row, table=True):
+    """A pattern of models that a tenant, or one key of it, may use or must not use."""
+
+    __tablename__: ClassVar[str] = "model_grant"
+    __table_args__ = _of_tenant_or_key("model_grant", "pattern")
+
+    id: int | None = Field(default=None, primary_key=True)
+    tenant_id: str = Field(foreign_key="tenant.id", ondelete="CASCADE")
+    key_id: str | None = None
+    pattern: str
+    deny: bool = False
+
+
+class QuotaRule(Row, table=True):
+    """How much of one kind a tenant, or one key of it, may use of the models that match."""
+
+    __tablename__: ClassVar[str] = "quota_rule"
+    __table_args__ = _of_tenant_or_key("quota_rule", "model_pattern", "kind")
+
+    id: int | None = Field(default=None, primary_key=True)
+    tenant_id: str = Field(foreign_key="tenant.id", ondelete="CASCADE")
+    key_id: str | None = None
+    model_pattern: str
+    kind: str
+    amount: int = Field(sa_type=BigInteger)
+
+
+class Model(Row, table=True):
+    """A registered model."""
+
+    __tablename__: ClassVar[str] = "model"
+
+    id: str = Field(primary_key=True)
+    source: str
+    revision: str | None = None
+    pool: str
+    dtype: str | None = None
+    max_tokens: int | None = None
+    pinned: bool = False
+    dimensions: int | None = None
+    input_limit: int | None = None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ModelAlias(Row, table=True):
+    """Another name of a model."""
+
+    __tablename__: ClassVar[str] = "model_alias"
+
+    alias: str = Field(primary_key=True)
+    model_id: str = Field(foreign_key="model.id", ondelete="CASCADE", index=True)
+
+
+class Operator(Row, table=True):
+    """A person who signs in to the console."""
+
+    __tablename__: ClassVar[str] = "operator"
+
+    name: str = Field(primary_key=True)
+    password_hash: str
+    role: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class UsageRecord(Row, table=True):
+    """One served request. No foreign keys: what was used outlives the tenant, the key and the model."""
+
+    __tablename__: ClassVar[str] = "usage_record"
+    __table_args__ = (Index("ix_usage_record_tenant_time", "tenant_id", "time", "id"),)
+
+    id: UUID = Field(primary_key=True)
+    time: datetime = Field(sa_type=UtcDateTime)
+    tenant_id: str
+    tenant_name: str
+    key_id: str
+    model: str
+    revision: str | None = None
+    endpoint: str
+    lane: str
+    status: int
+    inputs: int
+    tokens: int = Field(sa_type=BigInteger)
+    bytes_in: int = Field(sa_type=BigInteger)
+    latency_ms: float
+
+
+class AuditEvent(Row, table=True):
+    """Who changed what, from where, and how it was before."""
+
+    __tablename__: ClassVar[str] = "audit_event"
+
+    id: int | None = Field(default=None, primary_key=True)
+    time: datetime = Field(sa_type=UtcDateTime, index=True)
+    actor: str
+    origin: str
+    action: str
+    target: str = Field(index=True)
+    before: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+    after: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+
+
+class PolicyRevision(Row, table=True):
+    """One row, counted up by every change of policies in the change's own transaction."""
+
+    __tablename__: ClassVar[str] = "policy_revision"
+
+    id: int = Field(primary_key=True)
+    revision: int = Field(sa_type=BigInteger)
