@@ -13,12 +13,16 @@ GatewayError
 ├── MethodNotAllowed            405
 ├── Conflict                    409  a name is taken, or somebody else changed the thing first
 ├── BodyTooLarge                413
-├── QuotaExceeded               429  a limit of the tenant or key
+├── QuotaExceeded               429  a limit of the tenant or key: its requests
+│   ├── TokenQuotaExceeded      429  its tokens
+│   └── QuotaSpent              429  waiting does not help
 ├── EngineOverloaded            429  the node's queue is full
 ├── EngineFailed                500  the node failed at this request
 ├── ModelUnusable               500  the model can not be loaded; waiting does not help
+├── ClientGone                  499  nobody is left to answer
 └── Unavailable                 503  no node now; come back
-    └── ModelLoading            503  on its way
+    ├── ModelLoading            503  on its way
+    └── EngineGone              503  the node broke off; another one may serve the same request
 
 The texts are OpenAI's where clients classify errors by text (`reference: clients.md §6`).
 """
@@ -76,6 +80,8 @@ class InputTooLong(RequestError):
 class CostTooHigh(RequestError):
     """The request may cost more than the limit could ever admit at once."""
 
+    type = "max_tokens_per_request"
+
 
 class AuthenticationFailed(GatewayError):
     """No API key, or one that is unknown, malformed, revoked or expired."""
@@ -108,9 +114,12 @@ class NotFound(GatewayError):
 class ModelNotFound(NotFound):
     """Unknown and forbidden models look alike."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, similar: str | None = None) -> None:
+        hint = f" Did you mean `{similar}`?" if similar else ""
         super().__init__(
-            f"The model `{model}` does not exist or you do not have access to it.", code="model_not_found", param="model"
+            f"The model `{model}` does not exist or you do not have access to it.{hint}",
+            code="model_not_found",
+            param="model",
         )
 
 
@@ -127,6 +136,13 @@ class MethodNotAllowed(GatewayError):
     status = 405
     type = "invalid_request_error"
 
+    def __init__(self, method: str, path: str, allow: str | None = None) -> None:
+        super().__init__(
+            f"Not allowed to {method} on {path}.",
+            code="method_not_allowed",
+            headers={"allow": allow} if allow else None,
+        )
+
 
 class Conflict(GatewayError):
     """The change contradicts what is there."""
@@ -140,6 +156,11 @@ class BodyTooLarge(GatewayError):
 
     status = 413
     type = "request_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The request body is larger than {limit} bytes; send fewer inputs per request.", code="request_too_large"
+        )
 
 
 class QuotaExceeded(GatewayError):
@@ -155,6 +176,12 @@ class TokenQuotaExceeded(QuotaExceeded):
     type = "tokens"
 
 
+class QuotaSpent(QuotaExceeded):
+    """Nothing is allowed at all, or not before somebody raises the limit."""
+
+    type = "insufficient_quota"
+
+
 class EngineOverloaded(GatewayError):
     """The node has as much waiting work as it will hold."""
 
@@ -165,12 +192,26 @@ class EngineOverloaded(GatewayError):
 class EngineFailed(GatewayError):
     """The node answered with a failure of its own."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__("The server had an error while processing your request. Sorry about that!")
+        self.reason = reason
+        """For the log; callers are not told."""
+
 
 class ModelUnusable(GatewayError):
     """The model can not be served; the same request will fail again."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="model_unusable", should_retry=False)
+
+
+class ClientGone(GatewayError):
+    """The caller closed the connection before its answer was there. For the books only: nobody reads it."""
+
+    status = 499
+
+    def __init__(self) -> None:
+        super().__init__("The client closed the connection.")
 
 
 class Unavailable(GatewayError):
@@ -183,6 +224,10 @@ class ModelLoading(Unavailable):
     """The model is being loaded and was not there within the caller's patience."""
 
 
+class EngineGone(Unavailable):
+    """The connection to the node failed or broke, or the node is going away: the request may be tried on another."""
+
+
 class ErrorDetail(msgspec.Struct, frozen=True):
     """OpenAI's error object."""
 
@@ -193,7 +238,7 @@ class ErrorDetail(msgspec.Struct, frozen=True):
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """One body that every client's parser finds its own key in: `error` (OpenAI), `message` (Cohere), `detail` (Jina, Voyage)."""
+    """One body, every client's key in it: `error` (OpenAI), `message` (Cohere), `detail` (Jina, Voyage)."""
 
     error: ErrorDetail
     message: str
@@ -204,6 +249,12 @@ def error_body(error: GatewayError) -> bytes:
     """Render an error as JSON."""
     detail = ErrorDetail(error.message, error.type, error.param, error.code)
     return msgspec.json.encode(ErrorBody(detail, error.message, error.message))
+
+
+def plain_error_body(error: GatewayError) -> bytes:
+    """Render an error as text-embeddings-inference does, for its clients."""
+    kind = "Validation" if error.status < 429 else "Overloaded" if error.status in {429, 503} else "Backend"
+    return msgspec.json.encode({"error": error.message, "error_type": kind})
 
 
 def error_headers(error: GatewayError) -> dict[str, str]:

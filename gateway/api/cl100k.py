@@ -1,9 +1,9 @@
 """Turns cl100k_base token arrays back into text.
 
-LangChain's default OpenAI client tokenizes on its side, with cl100k_base whatever the model is called; the text is what the
-served model needs. `cl100k_base.xz` holds the published vocabulary (SHA-256 of the original file: 223921b7…65b2a7; a test
-rebuilds it and compares): 100,256 lengths of one byte, then the tokens' bytes in order of their ids. Decoding is all that
-is asked for, so the table costs two megabytes where a whole tokenizer would cost fifty.
+LangChain's default OpenAI client tokenizes on its side, with cl100k_base whatever the model is called; the text is what
+the served model needs. `cl100k_base.xz` holds the published vocabulary (SHA-256 of the original file:
+223921b7…65b2a7; a test rebuilds it and compares): 100,256 lengths of one byte, then the tokens' bytes in order of their
+ids. Decoding is all that is asked for, so the table costs two megabytes where a whole tokenizer would cost fifty.
 """
 
 import lzma
@@ -40,8 +40,8 @@ def decode(ids: Sequence[int], *, index: int = 0) -> str:
             pieces.append(SPECIAL_TOKENS[token])
         else:
             raise RequestError(
-                f"Invalid 'input[{index}]': {token} is not a token id of cl100k_base, the encoding that OpenAI's embedding "
-                "models use. Send the text itself; in LangChain set check_embedding_ctx_length=False.",
+                f"Invalid 'input[{index}]': {token} is not a token id of cl100k_base, the encoding of OpenAI's embedding "
+                "models. Send the text itself; in LangChain set check_embedding_ctx_length=False.",
                 param="input",
                 code="invalid_token",
             )

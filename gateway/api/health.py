@@ -1,0 +1,44 @@
+"""`/health/live`: this process runs. `/health/ready`: it knows the policies and has a node to send requests to."""
+
+from typing import Any
+
+import msgspec
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+
+from gateway.api.answers import Answer
+from gateway.auth import PUBLIC
+from gateway.services.opened import Services
+
+ENCODE = msgspec.json.Encoder().encode
+
+
+def health_routes(services: Services) -> list[HTTPRouteHandler]:
+    """Both routes, open to everybody: an orchestrator has no API key."""
+
+    @get("/health/live", opt={**PUBLIC, "endpoint": "/health/live"})
+    async def live() -> Answer:
+        return Answer(b'{"status":"live"}')
+
+    @get("/health/ready", opt={**PUBLIC, "endpoint": "/health/ready"})
+    async def ready() -> Answer:
+        status, report = readiness(services)
+        return Answer(ENCODE(report), status=status)
+
+    return [live, ready]
+
+
+def readiness(services: Services) -> tuple[int, dict[str, Any]]:
+    """200 where a request could be served now, 503 otherwise; and why.
+
+    A gateway without any node is ready: its pools may be at rest and wake on the first request.
+    """
+    pools = {
+        name: {"nodes": len(nodes), "healthy": sum(node.healthy for node in nodes)}
+        for name, nodes in services.nodes.pools.items()
+    }
+    nodes = services.nodes.nodes
+    policies_known = services.feed.current.revision >= 0
+    is_ready = policies_known and (not nodes or any(node.healthy for node in nodes))
+    report = {"status": "ready" if is_ready else "starting", "policies": policies_known, "pools": pools}
+    return (200 if is_ready else 503), report

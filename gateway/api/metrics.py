@@ -1,0 +1,60 @@
+"""`GET /metrics`: with the metrics key where one is set, else for direct callers on this machine only."""
+
+import asyncio
+import hmac
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from litestar import Request, get
+from litestar.handlers import HTTPRouteHandler
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from gateway.api.answers import Answer
+from gateway.auth import PUBLIC, credential
+from gateway.call import call_of
+from gateway.errors import AuthenticationFailed, RouteNotFound
+from gateway.services.opened import Services
+
+FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
+"""A request with one of these came through a proxy, and its peer address says nothing of its origin."""
+
+
+def metrics_route(services: Services) -> HTTPRouteHandler:
+    """The route; it has a credential of its own, so API keys do not open it."""
+
+    @get("/metrics", opt={**PUBLIC, "endpoint": "/metrics"})
+    async def show_metrics(request: Request[Any, Any, Any]) -> Answer:
+        headers = call_of(request.scope).headers
+        allow(services.settings.metrics_key, headers, request.scope.get("client"))
+        observe_background(services)
+        page = await asyncio.to_thread(services.metrics.render)
+        return Answer(page, media_type=CONTENT_TYPE_LATEST.encode())
+
+    return show_metrics
+
+
+def allow(metrics_key: str | None, headers: Mapping[bytes, bytes], client: tuple[str, int] | None) -> None:
+    """Return if the caller may see the metrics, raise otherwise."""
+    if metrics_key:
+        if not hmac.compare_digest((credential(headers) or "").encode("latin-1"), metrics_key.encode()):
+            raise AuthenticationFailed("The metrics key is missing or wrong.", code="invalid_metrics_key")
+    elif not is_local(client) or any(name in headers for name in FORWARDED):
+        raise RouteNotFound("GET", "/metrics")
+
+
+def is_local(client: tuple[str, int] | None) -> bool:
+    """Whether the peer is this machine."""
+    try:
+        return client is not None and ip_address(client[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def observe_background(services: Services) -> None:
+    """Bring the gauges up to date that nobody touches while serving."""
+    for name, nodes in services.nodes.pools.items():
+        healthy = sum(node.healthy for node in nodes)
+        in_flight = sum(node.in_flight for node in nodes)
+        services.metrics.set_pool(name, healthy=healthy, away=len(nodes) - healthy, in_flight=in_flight)
+    services.metrics.set_backlog(usage_waiting=services.usage.waiting, policy_age=services.feed.age)

@@ -1,0 +1,61 @@
+"""Which registered model a request means, and whether this key may use it. Unknown and forbidden look alike."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from itertools import islice
+
+from gateway.call import Call
+from gateway.engine_client import ModelRef
+from gateway.errors import ModelNotFound, RequestError
+from gateway.services.opened import Services
+from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot
+from policies.allowlist import permitted
+
+COMPARED_NAMES = 500
+"""Names that are searched for one like the unknown name."""
+
+
+def choose_model(services: Services, call: Call, requested: str | None) -> tuple[ModelEntry, str]:
+    """The model, and the name that the reply must echo. Notes it on the call.
+
+    Raises RequestError if none is named and none is the default, ModelNotFound if the key may not use it.
+    """
+    name = requested or services.settings.default_model
+    if not name:
+        raise RequestError("you must provide a model parameter", param="model")
+    call.model = find_model(services.feed.current, key_of(call), name)
+    return call.model, name
+
+
+def find_model(snapshot: PolicySnapshot, key: KeyEntry, name: str) -> ModelEntry:
+    """The model of this id or alias, if the key may use it."""
+    model = snapshot.models.get(name)
+    if model is None or not permitted(key.tenant.grants, key.grants, model.names):
+        names = [known for entry in usable_models(snapshot, key) for known in entry.names]
+        raise ModelNotFound(name, next(iter(get_close_matches(name, islice(names, COMPARED_NAMES), n=1)), None))
+    return model
+
+
+def usable_models(snapshot: PolicySnapshot, key: KeyEntry) -> Iterator[ModelEntry]:
+    """Every model that the key may use, once."""
+    for name, model in snapshot.models.items():
+        if name == model.id and permitted(key.tenant.grants, key.grants, model.names):
+            yield model
+
+
+def key_of(call: Call) -> KeyEntry:
+    """The caller's key, on routes that ask for one."""
+    if call.key is None:
+        raise RuntimeError(f"the route {call.endpoint} is open and has no caller")
+    return call.key
+
+
+def input_limit(model: ModelEntry) -> int | None:
+    """Tokens that one input may have; None if nobody knows yet."""
+    limits = [limit for limit in (model.max_tokens, model.input_limit) if limit is not None]
+    return min(limits, default=None)
+
+
+def model_ref(model: ModelEntry) -> ModelRef:
+    """The model as nodes must know it."""
+    return ModelRef(model.id, model.source, model.revision, model.dtype, model.max_tokens, model.pinned)  # type: ignore[arg-type]  # dtype is checked at registration

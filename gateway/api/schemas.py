@@ -1,0 +1,146 @@
+"""The public wire: what callers may send and what they get. Unknown fields are ignored, null means absent."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+Positive = Annotated[int, Meta(ge=1)]
+TokenArray = list[int]
+
+
+class EmbeddingsBody(msgspec.Struct):
+    """`POST /v1/embeddings`."""
+
+    input: str | list[str | int | TokenArray] | None = None
+    """A text, a list of texts, one token array (cl100k_base) or a list of them."""
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Positive | None = None
+    truncate: bool | str | None = None
+    """False or "NONE" refuses inputs that are longer than the model takes, instead of cutting them."""
+    truncation: bool | None = None
+    """Voyage's spelling of `truncate`."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens that the model processed, special tokens included."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Embedding(msgspec.Struct, frozen=True, tag_field="object", tag="embedding"):
+    """One input's vector: a list of numbers, or base64 of little-endian float32."""
+
+    index: int
+    embedding: Any
+
+
+class Embeddings(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """The reply of `POST /v1/embeddings`."""
+
+    data: list[Embedding]
+    model: str
+    usage: Usage
+    truncated: list[int] | UnsetType = UNSET
+    """Indices of the inputs that were cut; absent where none was."""
+
+
+class RerankBody(msgspec.Struct):
+    """`POST /v1/rerank`, by Cohere, Jina, Voyage, vLLM, Infinity and (with `texts`) TEI."""
+
+    query: str | None = None
+    documents: list[str | dict[str, Any]] | None = None
+    texts: list[str] | None = None
+    """TEI's documents; the reply is then TEI's bare list."""
+    model: str | None = None
+    top_n: Annotated[int, Meta(ge=0)] | None = None
+    """The best so many; absent or 0: all."""
+    top_k: Annotated[int, Meta(ge=0)] | None = None
+    """Voyage's spelling of `top_n`."""
+    return_documents: bool | None = None
+    return_text: bool | None = None
+    rank_fields: list[str] | None = None
+    """Fields of object documents that make their text."""
+    truncate: bool | str | None = None
+    truncation: bool | None = None
+
+
+class DocumentText(msgspec.Struct, frozen=True):
+    """A document in a reply."""
+
+    text: str
+
+
+class RankedDocument(msgspec.Struct, frozen=True):
+    """One document's score."""
+
+    index: int
+    relevance_score: float
+    document: DocumentText | UnsetType = UNSET
+
+
+class ApiVersion(msgspec.Struct, frozen=True):
+    """Cohere's word for which of its wires answered."""
+
+    version: str
+
+
+class BilledUnits(msgspec.Struct, frozen=True):
+    """Cohere's unit: one query over at most 100 documents."""
+
+    search_units: int
+
+
+class InputTokens(msgspec.Struct, frozen=True):
+    """Cohere's token count."""
+
+    input_tokens: int
+
+
+class RerankMeta(msgspec.Struct, frozen=True):
+    """Cohere's account of a request."""
+
+    api_version: ApiVersion
+    billed_units: BilledUnits
+    tokens: InputTokens
+
+
+class Ranking(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """The reply of `POST /v1/rerank`: one superset in which every client finds its own keys; best first."""
+
+    id: str
+    model: str
+    results: list[RankedDocument]
+    usage: Usage
+    meta: RerankMeta
+    data: list[RankedDocument] | UnsetType = UNSET
+    """The results again, for Voyage's client; present where the request was Voyage's."""
+    truncated: list[int] | UnsetType = UNSET
+
+
+class TeiRank(msgspec.Struct, frozen=True):
+    """One text's score as TEI replies."""
+
+    index: int
+    score: float
+    text: str | UnsetType = UNSET
+
+
+class Model(msgspec.Struct, frozen=True, tag_field="object", tag="model"):
+    """A model that this key may use."""
+
+    id: str
+    created: int
+    owned_by: str
+    type: str
+    dimensions: int | None
+    max_input_tokens: int | None
+    aliases: tuple[str, ...]
+
+
+class Models(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
+    """The reply of `GET /v1/models`."""
+
+    data: list[Model]

@@ -1,0 +1,77 @@
+"""The gateway put together: services opened in order and closed in reverse, and the ASGI app that serves from them."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from litestar import Litestar
+from litestar.types import ASGIApp
+
+from gateway.api.embeddings import embeddings_route
+from gateway.api.failures import exception_handlers
+from gateway.api.health import health_routes
+from gateway.api.metrics import metrics_route
+from gateway.api.models import model_routes
+from gateway.api.openapi import openapi_route
+from gateway.api.rerank import rerank_route
+from gateway.api.shell import Shell
+from gateway.auth import key_guard
+from gateway.db.session import Database
+from gateway.engine_client import EngineClient
+from gateway.observability import GatewayMetrics
+from gateway.services.memory_quota import MemoryQuotaStore
+from gateway.services.nodes import NodeDirectory
+from gateway.services.opened import Services
+from gateway.services.quota import Quota
+from gateway.services.snapshot import SnapshotFeed
+from gateway.services.usage import UsageRecorder
+from gateway.settings import GatewaySettings
+from gateway.transport import AsyncioTransport
+
+
+@asynccontextmanager
+async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
+    """Open everything a gateway needs; whatever was opened is closed in reverse, usage flushed last but the database.
+
+    Raises DatabaseUnusable where the policies can not be read.
+    """
+    async with AsyncExitStack() as stack:
+        database = Database.open(settings.database_url)
+        stack.push_async_callback(database.close)
+        feed = await SnapshotFeed.open(database, settings.snapshot_interval)
+        stack.push_async_callback(feed.close)
+        usage = UsageRecorder.open(database, settings.usage_flush_interval)
+        stack.push_async_callback(usage.close)
+        engines = EngineClient(AsyncioTransport(), settings.engine_secret)
+        stack.push_async_callback(engines.close)
+        nodes = NodeDirectory(
+            engines,
+            settings.nodes,
+            poll_interval=settings.poll_interval,
+            pool_patience=settings.pool_patience,
+            request_timeout=settings.request_timeout,
+        )
+        nodes.start()
+        stack.push_async_callback(nodes.close)
+        quota = Quota(MemoryQuotaStore(time.monotonic))
+        yield Services(settings, database, feed, quota, usage, nodes, engines, GatewayMetrics(settings.nodes))
+
+
+def create_app(services: Services) -> ASGIApp:
+    """The public wires."""
+    api = Litestar(
+        [
+            embeddings_route(services),
+            rerank_route(services),
+            *model_routes(services),
+            *health_routes(services),
+            metrics_route(services),
+            openapi_route(),
+        ],
+        guards=[key_guard(services.feed, services.usage.note_use)],
+        exception_handlers=exception_handlers(services.metrics, services.settings.max_body_bytes),
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,
+    )
+    return Shell(api, services)

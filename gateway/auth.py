@@ -1,0 +1,102 @@
+"""Who is asking: one guard on every route, deny by default. A route is open only if its own `opt` says `public`.
+
+Decides by the headers and the policy snapshot alone: no database, no URL, no Host. Of the header spellings that clients
+use, the first that is there counts.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from gateway.call import call_of
+from gateway.errors import AuthenticationFailed, TenantSuspended
+from gateway.services.keys import hash_secret, parse_key
+from gateway.services.snapshot import KeyEntry, PolicySnapshot
+
+CREDENTIAL_HEADERS = (b"authorization", b"api-key", b"x-api-key", b"x-chroma-token")
+PUBLIC = {"public": True}
+"""The `opt` of a route that asks for no API key."""
+
+NO_KEY = (
+    "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
+    "(i.e. Authorization: Bearer YOUR_KEY)."
+)
+
+Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
+
+
+class PolicyFeed(Protocol):
+    """Whatever holds the policies of this moment."""
+
+    @property
+    def current(self) -> PolicySnapshot:
+        """The newest snapshot."""
+        ...
+
+
+def key_guard(feed: PolicyFeed, note_use: Callable[[str], None]) -> Guard:
+    """The guard of all routes; `note_use` is told the id of every key that was let in."""
+
+    async def require_key(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        call = call_of(connection.scope)
+        call.endpoint = handler.opt.get("endpoint", "other")
+        if handler.opt.get("public", False):
+            return
+        call.key = authenticate(call.headers, feed.current)
+        note_use(call.key.id)
+
+    return require_key
+
+
+def authenticate(headers: Mapping[bytes, bytes], snapshot: PolicySnapshot) -> KeyEntry:
+    """The API key that the headers carry.
+
+    Raises AuthenticationFailed or TenantSuspended.
+    """
+    text = credential(headers)
+    if text is None:
+        raise AuthenticationFailed(NO_KEY, headers=CHALLENGE)
+    parsed = parse_key(text)
+    if parsed is None:
+        raise _incorrect(f"{text[:5]}***" if len(text) > 16 else "***")
+    key_id, secret = parsed
+    entry = snapshot.keys.get(key_id)
+    # An unknown key is compared too, so that time does not tell it from a known one.
+    stored = entry.secret_sha256 if entry is not None else bytes(32)
+    if not hmac.compare_digest(hash_secret(secret), stored) or entry is None:
+        raise _incorrect(f"sk-shoal-{key_id}-***")
+    if entry.revoked:
+        raise _incorrect(f"sk-shoal-{key_id}-***", "It was revoked.")
+    if entry.expires_at is not None and entry.expires_at <= datetime.now(UTC):
+        raise _incorrect(f"sk-shoal-{key_id}-***", "It has expired.")
+    if entry.tenant.suspended:
+        raise TenantSuspended(
+            "Your account is suspended; please ask the operator of this service.", code="tenant_suspended"
+        )
+    return entry
+
+
+def credential(headers: Mapping[bytes, bytes]) -> str | None:
+    """The text of the credential, without `Bearer` however often it was put in front."""
+    for name in CREDENTIAL_HEADERS:
+        value = headers.get(name, b"").strip()
+        while value[:7].lower() == b"bearer ":
+            value = value[7:].strip()
+        if value and value.lower() != b"bearer":
+            return value.decode("latin-1")
+    return None
+
+
+CHALLENGE = {"www-authenticate": "Bearer"}
+
+
+def _incorrect(
+    masked: str, why: str = "Please ask the operator of this service for a valid one."
+) -> AuthenticationFailed:
+    return AuthenticationFailed(
+        f"Incorrect API key provided: {masked}. {why}", code="invalid_api_key", headers=CHALLENGE
+    )

@@ -1,0 +1,53 @@
+"""What is known of one request while it is served: filled in on the way down, read when the answer leaves."""
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, TypeVar
+
+from gateway.services.quota import Reservation
+from gateway.services.snapshot import KeyEntry, ModelEntry
+
+SCOPE_KEY = "shoal"
+
+Reply = TypeVar("Reply")
+
+
+@dataclass(slots=True)
+class Call:
+    """One request. `key` and `model` stay None until the caller and the model are known and allowed."""
+
+    id: str
+    headers: Mapping[bytes, bytes]
+    endpoint: str = "other"
+    """The route under its first name, for metrics and usage."""
+    key: KeyEntry | None = None
+    model: ModelEntry | None = None
+    inputs: int = 0
+    bytes_in: int = 0
+    upstream: float = 0.0
+    """Seconds spent waiting for nodes."""
+    reservation: Reservation | None = None
+    """Set once the request is admitted; from then on a usage record is due."""
+    plain_errors: bool = False
+    """Errors in TEI's shape, `{"error": "…", "error_type": "…"}`."""
+    started: float = field(default_factory=perf_counter)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the request came."""
+        return perf_counter() - self.started
+
+    async def waiting_for(self, work: Awaitable[Reply]) -> Reply:
+        """Await a node's work and count the time as the node's, not the gateway's."""
+        began = perf_counter()
+        try:
+            return await work
+        finally:
+            self.upstream += perf_counter() - began
+
+
+def call_of(scope: Any) -> Call:
+    """The call that the shell put into an ASGI scope."""
+    call: Call = scope[SCOPE_KEY]
+    return call

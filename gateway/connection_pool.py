@@ -1,0 +1,116 @@
+"""The connections to one origin: the most recently used idle one first, never more than the limit, waiters in turn."""
+
+import asyncio
+import ssl
+from collections import deque
+
+import httpx
+
+from gateway.http1 import Connection
+
+
+class ConnectionPool:
+    """Connections of one origin, idle or taken. Whoever takes one gives it back, or closes it."""
+
+    def __init__(self, scheme: str, host: str, port: int, limit: int, idle_seconds: float) -> None:
+        self._host = host
+        self._port = port
+        self._tls = ssl.create_default_context() if scheme == "https" else None
+        self._limit = limit
+        self._idle_seconds = idle_seconds
+        self._loop = asyncio.get_running_loop()
+        self._connections: set[Connection] = set()
+        self._opening = 0
+        self._idle: list[Connection] = []
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    async def take(self, patience: float | None, connect_patience: float | None) -> tuple[Connection, bool]:
+        """A connection for one exchange, and whether it has served before."""
+        while True:
+            idle = self._pop_idle()
+            if idle is not None:
+                return idle, True
+            if self._has_room:
+                return await self._connect(connect_patience), False
+            await self._wait_for_room(patience)
+
+    async def open(self, patience: float | None, connect_patience: float | None) -> Connection:
+        """A fresh connection, whatever lies idle."""
+        while not self._has_room:
+            if self._idle:
+                self._idle.pop().close()
+            await self._wait_for_room(patience)
+        return await self._connect(connect_patience)
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next exchange, if it may have one."""
+        if not connection.usable:
+            connection.close()
+            return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        self._wake_one()
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in tuple(self._connections):
+            connection.close()
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._connections) + self._opening < self._limit
+
+    def _pop_idle(self) -> Connection | None:
+        oldest_allowed = self._loop.time() - self._idle_seconds
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_since >= oldest_allowed:
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self, patience: float | None) -> Connection:
+        self._opening += 1
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout(patience):
+                _, connection = await self._loop.create_connection(
+                    lambda: Connection(self._lost), self._host, self._port, ssl=self._tls
+                )
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(f"No connection to {self._host}:{self._port} in time.") from error
+        except OSError as error:
+            raise httpx.ConnectError(f"No connection to {self._host}:{self._port}: {error}") from error
+        finally:
+            self._opening -= 1
+            if connection is None:
+                self._wake_one()
+        self._connections.add(connection)
+        return connection
+
+    async def _wait_for_room(self, patience: float | None) -> None:
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append(waiter)
+        woken = False
+        try:
+            async with asyncio.timeout(patience):
+                await waiter
+            woken = True
+        except TimeoutError as error:
+            raise httpx.PoolTimeout(f"All {self._limit} connections to {self._host}:{self._port} are busy.") from error
+        finally:
+            if not woken and waiter.done() and not waiter.cancelled():
+                self._wake_one()
+
+    def _lost(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._wake_one()
+
+    def _wake_one(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return

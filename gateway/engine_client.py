@@ -1,0 +1,164 @@
+"""The gateway's side of the engine protocol: typed calls to one node, and its errors turned into the gateway's own.
+
+The only place beside services/nodes.py that knows `engine.protocol`; the types of requests and replies are re-exported.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from engine.protocol import (
+    MEDIA_TYPE,
+    EmbedReply,
+    EmbedRequest,
+    ErrorReply,
+    ModelRef,
+    ModelRequest,
+    NodeStatus,
+    RerankReply,
+    RerankRequest,
+)
+from gateway.errors import (
+    EngineFailed,
+    EngineGone,
+    EngineOverloaded,
+    GatewayError,
+    InputTooLong,
+    ModelLoading,
+    ModelUnusable,
+    RequestError,
+    Unavailable,
+)
+
+__all__ = [
+    "EmbedReply",
+    "EmbedRequest",
+    "EngineClient",
+    "ModelRef",
+    "NodeStatus",
+    "RerankReply",
+    "RerankRequest",
+    "gateway_error",
+]
+
+CONNECT_PATIENCE = 2.0
+"""Seconds; nodes are near."""
+
+Reply = TypeVar("Reply")
+
+
+class EngineClient:
+    """Calls engine nodes by their base URL, such as `http://127.0.0.1:9000`."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, secret: str = "") -> None:
+        self._transport = transport
+        self._headers = httpx.Headers({"content-type": MEDIA_TYPE, "authorization": f"Bearer {secret}"})
+        self._urls: dict[str, httpx.URL] = {}
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._embed_reply = msgspec.msgpack.Decoder(EmbedReply).decode
+        self._rerank_reply = msgspec.msgpack.Decoder(RerankReply).decode
+        self._status = msgspec.msgpack.Decoder(NodeStatus).decode
+
+    async def embed(self, node: str, request: EmbedRequest, patience: float) -> EmbedReply:
+        """Embed; `patience` in seconds bounds the node's silence."""
+        return await self._call("POST", node + "/embed", request, patience, self._embed_reply)
+
+    async def rerank(self, node: str, request: RerankRequest, patience: float) -> RerankReply:
+        """Score documents against a query."""
+        return await self._call("POST", node + "/rerank", request, patience, self._rerank_reply)
+
+    async def load(self, node: str, model: ModelRef, patience: float) -> NodeStatus:
+        """Bring a model into the node's memory; answers when it is there."""
+        return await self._call("POST", node + "/load", ModelRequest(model), patience, self._status)
+
+    async def unload(self, node: str, model: ModelRef, patience: float) -> NodeStatus:
+        """Take a model out of the node's memory."""
+        return await self._call("POST", node + "/unload", ModelRequest(model), patience, self._status)
+
+    async def status(self, node: str, patience: float) -> NodeStatus:
+        """What the node holds and how busy it is."""
+        return await self._call("GET", node + "/status", None, patience, self._status)
+
+    async def close(self) -> None:
+        """Close the connections to all nodes."""
+        await self._transport.aclose()
+
+    async def _call(
+        self, method: str, url: str, body: msgspec.Struct | None, patience: float, decode: Callable[[bytes], Reply]
+    ) -> Reply:
+        request = httpx.Request(
+            method,
+            self._url(url),
+            headers=self._headers,
+            content=None if body is None else self._encode(body),
+            extensions={"timeout": {"connect": CONNECT_PATIENCE, "pool": patience, "read": patience}},
+        )
+        try:
+            response = await self._transport.handle_async_request(request)
+            payload = await response.aread()
+        except (httpx.ReadTimeout, httpx.PoolTimeout) as error:
+            raise Unavailable(
+                "The engine took too long, please try again later.", code="engine_timeout", retry_after=1.0
+            ) from error
+        except httpx.TransportError as error:
+            raise EngineGone("The engine node broke off; please try again.", retry_after=1.0) from error
+        try:
+            if response.status_code == 200:
+                return decode(payload)
+            raise gateway_error(msgspec.msgpack.decode(payload, type=ErrorReply))
+        except msgspec.DecodeError as error:
+            raise EngineFailed(f"{url} answered what is not the protocol: {error}") from error
+
+    def _url(self, text: str) -> httpx.URL:
+        url = self._urls.get(text)
+        if url is None:
+            url = self._urls[text] = httpx.URL(text)
+        return url
+
+
+def gateway_error(reply: ErrorReply) -> GatewayError:
+    """What a node's error means to the caller of the gateway. Unknown codes are failures of the node."""
+    build = _BY_CODE.get(reply.code)
+    return build(reply) if build is not None else EngineFailed(f"{reply.code}: {reply.message}")
+
+
+def _dimensions_unsupported(reply: ErrorReply) -> GatewayError:
+    message = "This model does not support specifying dimensions."
+    if reply.limit is not None and reply.actual is not None and reply.actual > reply.limit:
+        message = f"Invalid value for 'dimensions' = {reply.actual}. Must be less than or equal to {reply.limit}."
+    return RequestError(message, param="dimensions")
+
+
+def _input_too_long(reply: ErrorReply) -> GatewayError:
+    return InputTooLong(index=reply.index or 0, limit=reply.limit or 0, actual=reply.actual or 0)
+
+
+def _overloaded(reply: ErrorReply) -> GatewayError:
+    return EngineOverloaded(
+        "The engine is currently overloaded, please try again later.",
+        code="engine_overloaded",
+        retry_after=reply.retry_after or 1.0,
+    )
+
+
+def _loading(reply: ErrorReply) -> GatewayError:
+    return ModelLoading(
+        "The model is being loaded, please try again later.", code="model_loading", retry_after=reply.retry_after or 2.0
+    )
+
+
+_BY_CODE: dict[str, Callable[[ErrorReply], GatewayError]] = {
+    "bad_request": lambda reply: RequestError(reply.message),
+    "dimensions_unsupported": _dimensions_unsupported,
+    "input_too_long": _input_too_long,
+    "task_unsupported": lambda reply: RequestError(reply.message, param="model", code="task_unsupported"),
+    "model_not_found": lambda reply: ModelUnusable(reply.message),
+    "model_invalid": lambda reply: ModelUnusable(reply.message),
+    "model_too_large": lambda reply: ModelUnusable(reply.message),
+    "model_loading": _loading,
+    "queue_full": _overloaded,
+    "out_of_memory": _overloaded,
+    "draining": lambda reply: EngineGone(reply.message, retry_after=reply.retry_after or 1.0),
+}
