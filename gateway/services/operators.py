@@ -75,6 +75,12 @@ async def verify_operator(session: AsyncSession, name: str, password: str) -> Op
     return OperatorInfo(row.name, _role(row.role), row.created_at) if row is not None and right else None
 
 
+async def find_operator(session: AsyncSession, name: str) -> OperatorInfo | None:
+    """The operator of this name, or None."""
+    row = await queries.operator(session, name)
+    return None if row is None else OperatorInfo(row.name, _role(row.role), row.created_at)
+
+
 async def list_operators(session: AsyncSession) -> Sequence[OperatorInfo]:
     """Everybody who may sign in, by name."""
     return [OperatorInfo(row.name, _role(row.role), row.created_at) for row in await queries.operators(session)]

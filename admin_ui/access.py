@@ -1,0 +1,88 @@
+"""Who may see which page: the one place that decides, for every handler, and denies by default.
+
+A handler is open to visitors only if it says `PUBLIC`. Every request that may change something must carry the token of
+its session.
+"""
+
+import re
+from typing import Any
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+from litestar.enums import RequestEncodingType
+from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
+
+from admin_ui.ports import ConsoleServices
+from admin_ui.sessions import COOKIE, LIFETIME, Session, Sessions
+from gateway.errors import GatewayError
+from gateway.services.operators import OperatorInfo, find_operator
+
+PREFIX = "/admin"
+PUBLIC = {"public": True}
+"""`opt` of a handler that visitors may reach."""
+LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_OWN_PATH = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/?=&%._~+,:@-]*)?")
+
+
+class SignInNeeded(Exception):  # noqa: N818 - no error: a step on the way
+    """The page is for operators, and nobody has signed in."""
+
+
+class FormNotOurs(GatewayError):  # noqa: N818 - named as the tree it belongs to
+    """A write without its session's token: forged, or from a page that is out of date."""
+
+    status = 403
+    type = "permission_error"
+
+
+def access_guard(sessions: Sessions, services: ConsoleServices) -> Guard:
+    """Refuse what may not pass. Handlers find the session in `request.auth` and its operator in `request.user`."""
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        session = sessions.read(connection.cookies.get(COOKIE))
+        connection.scope["auth"] = session
+        if not handler.opt.get("public"):
+            connection.scope["user"] = await _operator(services, session)
+        if isinstance(connection, Request) and connection.method not in LOOKS:
+            await _require_csrf_token(connection, sessions, session)
+
+    return guard
+
+
+async def _operator(services: ConsoleServices, session: Session | None) -> OperatorInfo:
+    """Who signed in, as the register knows them now: one who was removed is out at once."""
+    if session is None or session.operator is None:
+        raise SignInNeeded
+    async with services.database.reading() as db_session:
+        operator = await find_operator(db_session, session.operator)
+    if operator is None:
+        raise SignInNeeded
+    return operator
+
+
+async def _require_csrf_token(request: Request[Any, Any, Any], sessions: Sessions, session: Session | None) -> None:
+    is_form = request.content_type[0] == RequestEncodingType.URL_ENCODED
+    token = (await request.form()).get("csrf_token") if is_form else None
+    if session is None or not isinstance(token, str) or not sessions.is_csrf_token(session, token):
+        raise FormNotOurs("This form is out of date or did not come from the console. Go back, reload and try again.")
+
+
+def session_cookie(request: Request[Any, Any, Any], sessions: Sessions, session: Session) -> Cookie:
+    """The cookie that carries a session; https only where the console itself was reached so."""
+    return Cookie(
+        key=COOKIE,
+        value=sessions.cookie(session),
+        path=PREFIX,
+        max_age=LIFETIME,
+        httponly=True,
+        samesite="lax",
+        secure=request.scope["scheme"] == "https",
+    )
+
+
+def safe_next(target: str) -> str:
+    """Where to go after signing in: a page of the console, whatever a link may say."""
+    return target if _OWN_PATH.fullmatch(target) else PREFIX

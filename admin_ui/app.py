@@ -1,0 +1,60 @@
+"""The console as an ASGI app of its own, with every route under `/admin`; whoever mounts it strips nothing."""
+
+import time
+from collections.abc import Callable
+
+from litestar import Litestar
+from litestar.datastructures import CacheControlHeader
+from litestar.di import Provide
+from litestar.static_files import create_static_files_router
+from litestar.template import TemplateConfig
+
+from admin_ui.access import PREFIX, PUBLIC, access_guard
+from admin_ui.errors import exception_handlers
+from admin_ui.headers import add_security_headers
+from admin_ui.ports import ConsoleServices
+from admin_ui.rendering import STATIC, template_engine
+from admin_ui.sessions import Sessions
+from admin_ui.throttle import SignInThrottle
+from admin_ui.views.overview import overview
+from admin_ui.views.sign_in import show_sign_in, sign_in, sign_out
+
+MOST_BODY = 64 * 1024
+"""Bytes that a form may have."""
+
+
+def create_admin_app(
+    services: ConsoleServices,
+    *,
+    session_key: bytes,
+    clock: Callable[[], float] = time.time,
+    steady_clock: Callable[[], float] = time.monotonic,
+) -> Litestar:
+    """The console over opened services.
+
+    `session_key` (32 random bytes at least, kept between starts) signs sessions. `clock` gives Unix seconds for them,
+    `steady_clock` seconds for the sign-in throttle.
+    """
+    sessions = Sessions(session_key, clock)
+    throttle = SignInThrottle(steady_clock)
+    static_files = create_static_files_router(
+        path="/static",
+        directories=[STATIC],
+        opt=PUBLIC,
+        cache_control=CacheControlHeader(max_age=31_536_000, public=True),
+    )
+    return Litestar(
+        path=PREFIX,
+        route_handlers=[overview, show_sign_in, sign_in, sign_out, static_files],
+        guards=[access_guard(sessions, services)],
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False),
+            "sessions": Provide(lambda: sessions, sync_to_thread=False),
+            "throttle": Provide(lambda: throttle, sync_to_thread=False),
+        },
+        exception_handlers=exception_handlers(),
+        before_send=[add_security_headers],
+        template_config=TemplateConfig(instance=template_engine()),
+        request_max_body_size=MOST_BODY,
+        openapi_config=None,
+    )

@@ -1,0 +1,112 @@
+"""The first page: nodes and what fills their memory, models, tenants, keys."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+from litestar.response import Template
+
+from admin_ui.contexts import MemorySegment, ModelLine, NodePanel, OverviewPage, Shell
+from admin_ui.ports import ConsoleServices
+from admin_ui.sessions import Session, Sessions
+from gateway.services.nodes import Node
+from gateway.services.operators import OperatorInfo
+from gateway.services.snapshot import PolicySnapshot
+from gateway.services.tenants import TenantInfo, list_tenants
+
+MOST_MODELS = 50
+"""Models that the page lists."""
+SHADES = 8
+
+
+@get("/")
+async def overview(
+    request: Request[OperatorInfo, Session, Any],
+    services: NamedDependency[SkipValidation[ConsoleServices]],
+    sessions: NamedDependency[SkipValidation[Sessions]],
+) -> Template:
+    """Everything at a glance."""
+    async with services.database.reading() as db_session:
+        tenants = await list_tenants(db_session)
+    page = overview_page(services.nodes.nodes, services.feed.current, tenants, datetime.now(UTC))
+    shell = Shell(request.user.name, request.user.role, sessions.csrf_token(request.auth))
+    return Template("overview.html", context={"page": page, "shell": shell})
+
+
+def overview_page(
+    nodes: Sequence[Node], policies: PolicySnapshot, tenants: Sequence[TenantInfo], now: datetime
+) -> OverviewPage:
+    """Facts to page."""
+    shades = _shades(nodes)
+    panels = tuple(_panel(node, shades) for node in nodes)
+    healthy = [panel for panel in panels if panel.healthy]
+    models = sorted({entry.id: entry for entry in policies.models.values()}.values(), key=lambda entry: entry.id)
+    return OverviewPage(
+        nodes=panels,
+        healthy_nodes=len(healthy),
+        memory_used=sum(panel.memory_used for panel in healthy),
+        memory_budget=sum(panel.memory_budget for panel in healthy),
+        waiting_tokens=sum(panel.waiting_tokens for panel in healthy),
+        models=tuple(
+            ModelLine(entry.id, entry.aliases, entry.pool, entry.pinned, _holders(healthy, entry.id))
+            for entry in models[:MOST_MODELS]
+        ),
+        model_count=len(models),
+        tenant_count=len(tenants),
+        suspended_count=sum(tenant.suspended_at is not None for tenant in tenants),
+        key_count=sum(
+            not key.revoked and (key.expires_at is None or key.expires_at > now) for key in policies.keys.values()
+        ),
+    )
+
+
+def _panel(node: Node, shades: Mapping[str, int]) -> NodePanel:
+    status = node.status
+    problem = None if node.healthy else node.failure
+    if status is None:
+        return NodePanel(node.url, node.pool, node.healthy, problem, heard=False, in_flight=node.in_flight)
+    return NodePanel(
+        url=node.url,
+        pool=node.pool,
+        healthy=node.healthy,
+        problem=problem,
+        heard=True,
+        device=status.device,
+        memory_used=status.memory_used,
+        memory_budget=status.memory_budget,
+        segments=_segments(node, shades),
+        failed_models=tuple((model.id, model.failure or "") for model in status.models if model.state == "failed"),
+        waiting_tokens=status.waiting_tokens,
+        waiting_requests=status.waiting_requests,
+        in_flight=node.in_flight,
+        tokens_per_second=status.tokens_per_second,
+    )
+
+
+def _segments(node: Node, shades: Mapping[str, int]) -> tuple[MemorySegment, ...]:
+    if node.status is None:
+        return ()
+    models = sorted((model for model in node.status.models if model.state != "failed"), key=lambda model: -model.bytes)
+    whole = max(node.status.memory_budget, sum(model.bytes for model in models), 1)
+    segments, start = [], 0.0
+    for model in models:
+        width = 100 * model.bytes / whole
+        segments.append(
+            MemorySegment(
+                model.id, model.state, model.bytes, start, width, shades[model.id], model.pinned, model.in_use
+            )
+        )
+        start += width
+    return tuple(segments)
+
+
+def _shades(nodes: Sequence[Node]) -> dict[str, int]:
+    ids = sorted({model.id for node in nodes if node.status for model in node.status.models})
+    return {id_: place % SHADES for place, id_ in enumerate(ids)}
+
+
+def _holders(panels: Sequence[NodePanel], model_id: str) -> int:
+    return sum(any(s.model == model_id and s.state == "resident" for s in panel.segments) for panel in panels)

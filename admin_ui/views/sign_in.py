@@ -1,0 +1,92 @@
+"""Signing in and out."""
+
+from math import ceil
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromQuery, SkipValidation
+from litestar.response import Redirect, Template
+
+from admin_ui.access import PREFIX, PUBLIC, safe_next, session_cookie
+from admin_ui.contexts import SignInPage
+from admin_ui.ports import ConsoleServices
+from admin_ui.sessions import COOKIE, Session, Sessions
+from admin_ui.throttle import SignInThrottle
+from gateway.services import operators
+from gateway.services.names import known_spelling
+
+WRONG = "That name and password do not belong together."
+
+
+class SignInForm(msgspec.Struct):
+    """What the form sends."""
+
+    name: str = ""
+    password: str = ""
+    next: str = PREFIX
+
+
+@get("/sign-in", opt=PUBLIC)
+async def show_sign_in(
+    request: Request[Any, Session | None, Any],
+    sessions: NamedDependency[SkipValidation[Sessions]],
+    next: FromQuery[str] = PREFIX,  # noqa: A002 - the name in the URL
+) -> Template:
+    """The form, in the browser's session or a new visitor's."""
+    session = request.auth or sessions.start()
+    page = SignInPage(sessions.csrf_token(session), safe_next(next))
+    return Template("sign_in.html", context={"page": page}, cookies=[session_cookie(request, sessions, session)])
+
+
+@post("/sign-in", opt=PUBLIC)
+async def sign_in(
+    request: Request[Any, Session, Any],
+    data: Annotated[SignInForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+    services: NamedDependency[SkipValidation[ConsoleServices]],
+    sessions: NamedDependency[SkipValidation[Sessions]],
+    throttle: NamedDependency[SkipValidation[SignInThrottle]],
+) -> Response[Any]:
+    """Check name and password, and start the operator's session."""
+    address = request.client.host if request.client else ""
+    name = known_spelling(data.name) or ""
+    log = structlog.get_logger("shoal.console").bind(operator=name[:100], address=address)
+    if wait := throttle.admit(name, address):
+        log.warning("sign-in throttled")
+        return _again(request, sessions, data, 429, f"Too many tries. Try again in {ceil(wait)} s.", wait)
+    async with throttle.checking, services.database.reading() as db_session:
+        operator = await operators.verify_operator(db_session, name, data.password)
+    if operator is None:
+        log.warning("sign-in refused")
+        return _again(request, sessions, data, 401, WRONG)
+    throttle.forgive(name, address)
+    log.info("signed in")
+    session = sessions.start(operator.name)
+    return Redirect(safe_next(data.next), status_code=303, cookies=[session_cookie(request, sessions, session)])
+
+
+@post("/sign-out")
+async def sign_out(
+    request: Request[Any, Session, Any], sessions: NamedDependency[SkipValidation[Sessions]]
+) -> Response[Any]:
+    """End the session, here and for every copy of its cookie."""
+    sessions.end(request.auth)
+    answer: Response[Any] = Redirect(f"{PREFIX}/sign-in", status_code=303)
+    answer.delete_cookie(COOKIE, path=PREFIX)
+    return answer
+
+
+def _again(
+    request: Request[Any, Session, Any],
+    sessions: Sessions,
+    data: SignInForm,
+    status: int,
+    problem: str,
+    wait: float | None = None,
+) -> Response[Any]:
+    page = SignInPage(sessions.csrf_token(request.auth), safe_next(data.next), data.name[:100], problem)
+    headers = {"retry-after": str(ceil(wait))} if wait else {}
+    return Template("sign_in.html", context={"page": page}, status_code=status, headers=headers)

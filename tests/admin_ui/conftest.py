@@ -1,0 +1,159 @@
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html import unescape
+from pathlib import Path
+
+import pytest
+from litestar.testing import TestClient
+
+from admin_ui.app import create_admin_app
+from admin_ui.sessions import COOKIE, Sessions
+from engine.protocol import PROTOCOL_VERSION, NodeStatus, ResidentModel
+from gateway.db.schema import upgrade
+from gateway.db.session import Database
+from gateway.services.audit import Actor
+from gateway.services.nodes import Node
+from gateway.services.operators import create_operator
+from gateway.services.snapshot import ModelEntry, PolicySnapshot
+from gateway.services.tenants import create_tenant, suspend_tenant
+from gateway.settings import sqlite_url
+
+KEY = b"k" * 32
+MIB = 1 << 20
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Nodes:
+    nodes: list[Node] = field(default_factory=list)
+
+
+@dataclass
+class Feed:
+    current: PolicySnapshot = field(default_factory=PolicySnapshot)
+
+
+@dataclass
+class FakeServices:
+    database: Database
+    nodes: Nodes = field(default_factory=Nodes)
+    feed: Feed = field(default_factory=Feed)
+
+
+class Console:
+    """A browser in front of the console, and what the console stands on."""
+
+    def __init__(self, client: TestClient, services: FakeServices, clock: Clock) -> None:
+        self.client = client
+        self.services = services
+        self.clock = clock
+        self.sessions = Sessions(KEY, clock)
+
+    def become(self, operator: str) -> str:
+        """Carry the cookie of an operator who has signed in; returns the session's CSRF token."""
+        session = self.sessions.start(operator)
+        self.client.cookies.set(COOKIE, self.sessions.cookie(session))
+        return self.sessions.csrf_token(session)
+
+    def sign_in(self, name: str, password: str, **more: str):
+        token = self.hidden(self.client.get("/admin/sign-in").text, "csrf_token")
+        form = {"csrf_token": token, "name": name, "password": password, **more}
+        return self.client.post("/admin/sign-in", data=form)
+
+    @staticmethod
+    def hidden(page: str, name: str) -> str:
+        found = re.search(rf'name="{name}" value="([^"]*)"', page)
+        assert found is not None
+        return unescape(found[1])
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with the operator `ada`, whose password is `correct horse battery`, and two tenants, one suspended."""
+    url = sqlite_url(Path(tmp_path_factory.mktemp("console")))
+
+    async def fill() -> None:
+        await upgrade(url)
+        database = Database.open(url)
+        actor = Actor("test", "here")
+        async with database.transaction() as session:
+            await create_operator(session, actor, "ada", password="correct horse battery")
+            await create_operator(session, actor, "<i>eve</i>", role="viewer", password="correct horse battery")
+            await create_tenant(session, actor, "acme")
+            await create_tenant(session, actor, "zenith")
+            await suspend_tenant(session, actor, "zenith")
+        await database.close()
+
+    asyncio.run(fill())
+    return url
+
+
+@pytest.fixture
+def console_at(database_url: str) -> Iterator[Callable[[str], Console]]:
+    opened: list[TestClient] = []
+
+    def open_at(base_url: str) -> Console:
+        services, clock = FakeServices(Database.open(database_url)), Clock()
+        app = create_admin_app(services, session_key=KEY, clock=clock, steady_clock=clock)
+        app.on_shutdown.append(services.database.close)
+        client = TestClient(app, base_url=base_url, raise_server_exceptions=False)
+        client.follow_redirects = False
+        client.__enter__()
+        opened.append(client)
+        return Console(client, services, clock)
+
+    yield open_at
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def console(console_at: Callable[[str], Console]) -> Console:
+    return console_at("http://console.test")
+
+
+@pytest.fixture
+def make_node() -> Callable[..., Node]:
+    def make(
+        url: str, *models: ResidentModel, healthy: bool = True, failure: str | None = None, budget: int = 1024 * MIB
+    ) -> Node:
+        status = NodeStatus(
+            protocol=PROTOCOL_VERSION,
+            version="0.1.0",
+            device="cpu",
+            ready=True,
+            memory_budget=budget,
+            memory_used=sum(model.bytes for model in models),
+            waiting_requests=3,
+            waiting_tokens=1200,
+            tokens_per_second=5400.0,
+            models=list(models),
+        )
+        return Node(url, "default", status, healthy, failure, in_flight=2)
+
+    return make
+
+
+@pytest.fixture
+def make_resident() -> Callable[..., ResidentModel]:
+    def make(id_: str, mib: int, state: str = "resident", *, pinned: bool = False, failure: str | None = None):
+        return ResidentModel(id_, None, state, mib * MIB, 0, pinned, 0.0, 384, 512, failure)
+
+    return make
+
+
+@pytest.fixture
+def make_model() -> Callable[..., ModelEntry]:
+    def make(id_: str, *aliases: str, pinned: bool = False) -> ModelEntry:
+        return ModelEntry(id_, aliases, id_, None, "default", None, None, pinned, 0, 384, 512)
+
+    return make

@@ -1,0 +1,184 @@
+from statistics import median
+from time import perf_counter
+
+import pytest
+
+from admin_ui.access import safe_next
+from admin_ui.sessions import COOKIE, LIFETIME
+
+PASSWORD = "correct horse battery"
+
+
+def test_name_and_password_lead_to_the_overview(console) -> None:
+    answer = console.sign_in("ada", PASSWORD)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin")
+    page = console.client.get("/admin")
+    assert page.status_code == 200
+    assert "Overview" in page.text
+    assert "ada" in page.text
+
+
+@pytest.mark.parametrize("path", ["/admin", "/admin/"])
+def test_pages_ask_visitors_to_sign_in(console, path) -> None:
+    answer = console.client.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/sign-in")
+
+
+def test_a_wrong_password_and_an_unknown_name_look_alike(console) -> None:
+    wrong, unknown = console.sign_in("ada", "wrong"), console.sign_in("bob", "wrong")
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.text.replace('value="ada"', 'value="bob"') == unknown.text
+    assert "do not belong together" in wrong.text
+    assert "set-cookie" not in wrong.headers
+
+
+def test_a_wrong_password_and_an_unknown_name_take_alike(console) -> None:
+    def seconds(name: str) -> float:
+        started = perf_counter()
+        console.sign_in(name, "wrong")
+        return perf_counter() - started
+
+    seconds("warm-up")
+    known = median(seconds("ada") for _ in range(3))
+    unknown = median(seconds("bob") for _ in range(3))
+    assert 1 / 4 < known / unknown < 4
+
+
+def test_a_password_is_never_shown_again(console) -> None:
+    assert "hunter2-hunter2" not in console.sign_in("ada", "hunter2-hunter2").text
+
+
+def test_signing_in_starts_a_new_session(console) -> None:
+    console.client.get("/admin/sign-in")
+    before = console.client.cookies[COOKIE]
+    answer = console.sign_in("ada", PASSWORD)
+    after = answer.cookies[COOKIE]
+    assert console.sessions.read(before).id != console.sessions.read(after).id
+    console.client.cookies.clear()
+    console.client.cookies.set(COOKIE, before)
+    assert console.client.get("/admin").status_code == 303, "the visitor's session gained nothing"
+
+
+@pytest.mark.parametrize(("base_url", "secure"), [("http://console.test", False), ("https://console.test", True)])
+def test_the_cookie_is_for_this_site_and_no_script(console_at, base_url, secure) -> None:
+    cookie = console_at(base_url).sign_in("ada", PASSWORD).headers["set-cookie"].lower()
+    parts = {part.strip() for part in cookie.split(";")}
+    assert {"httponly", "samesite=lax", "path=/admin", f"max-age={LIFETIME}"} <= parts
+    assert ("secure" in parts) is secure
+
+
+def test_a_session_ends_at_its_time_however_it_is_used(console) -> None:
+    console.become("ada")
+    console.clock.now += LIFETIME - 1
+    assert console.client.get("/admin").status_code == 200
+    console.clock.now += 1
+    assert console.client.get("/admin").status_code == 303
+
+
+def test_an_operator_who_is_gone_is_out(console) -> None:
+    console.become("somebody who was removed")
+    assert console.client.get("/admin").headers["location"] == "/admin/sign-in"
+
+
+@pytest.mark.parametrize("change", ["", "x", "no.signature", "é.é", "a.b.c", "{forged}"])
+def test_a_cookie_that_was_tampered_with_is_no_session(console, change) -> None:
+    session = console.sessions.start()
+    payload, _, signature = console.sessions.cookie(session).partition(".")
+    other = console.sessions.cookie(console.sessions.start("ada")).partition(".")[0]
+    value = f"{other}.{signature}" if change == "{forged}" else change
+    answer = console.client.get("/admin", headers={"cookie": f"{COOKIE}={value}".encode()})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/sign-in")
+    assert payload
+
+
+def test_signing_out_ends_the_session_for_every_copy_of_the_cookie(console) -> None:
+    token = console.become("ada")
+    copy = console.client.cookies[COOKIE]
+    answer = console.client.post("/admin/sign-out", data={"csrf_token": token})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/sign-in")
+    assert "max-age=0" in answer.headers["set-cookie"].lower()
+    console.client.cookies.clear()
+    console.client.cookies.set(COOKIE, copy)
+    assert console.client.get("/admin").status_code == 303
+
+
+def test_signing_out_is_no_link(console) -> None:
+    console.become("ada")
+    assert console.client.get("/admin/sign-out").status_code == 405
+    assert console.client.get("/admin").status_code == 200
+
+
+@pytest.mark.parametrize("form", [{}, {"csrf_token": ""}, {"csrf_token": "wrong"}])
+def test_a_write_without_its_sessions_token_is_refused(console, form) -> None:
+    console.become("ada")
+    answer = console.client.post("/admin/sign-out", data=form)
+    assert answer.status_code == 403
+    assert "out of date" in answer.text
+    assert console.client.get("/admin").status_code == 200
+
+
+def test_another_sessions_token_is_refused(console) -> None:
+    stolen = console.become("<i>eve</i>")
+    console.become("ada")
+    assert console.client.post("/admin/sign-out", data={"csrf_token": stolen}).status_code == 403
+
+
+def test_signing_in_needs_the_forms_token_too(console) -> None:
+    form = {"name": "ada", "password": PASSWORD}
+    assert console.client.post("/admin/sign-in", data=form).status_code == 403
+    assert console.client.post("/admin/sign-in", json=form).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("target", "goes_to"),
+    [
+        ("/admin/", "/admin/"),
+        ("/admin/tenants?page=2&sort=name", "/admin/tenants?page=2&sort=name"),
+        ("https://evil.test/", "/admin"),
+        ("//evil.test/", "/admin"),
+        ("/\\evil.test", "/admin"),
+        ("/admin\\@evil.test", "/admin"),
+        ("/admin.evil.test", "/admin"),
+        ("javascript:alert(1)", "/admin"),
+        ("/admin/\r\nset-cookie: a=b", "/admin"),
+        ("/v1/models", "/admin"),
+        ("", "/admin"),
+    ],
+)
+def test_after_signing_in_the_browser_stays_in_the_console(target, goes_to) -> None:
+    assert safe_next(target) == goes_to
+
+
+def test_the_next_page_survives_the_form_and_a_foreign_one_does_not(console) -> None:
+    page = console.client.get("/admin/sign-in", params={"next": "/admin/tenants"}).text
+    assert console.hidden(page, "next") == "/admin/tenants"
+    answer = console.sign_in("ada", PASSWORD, next="/admin/tenants")
+    assert answer.headers["location"] == "/admin/tenants"
+    foreign = console.client.get("/admin/sign-in", params={"next": "https://evil.test"}).text
+    assert "evil" not in foreign
+    assert console.sign_in("ada", PASSWORD, next="//evil.test").headers["location"] == "/admin"
+
+
+def test_too_many_tries_have_to_wait_even_with_the_right_password(console) -> None:
+    for _ in range(5):
+        assert console.sign_in("ada", "wrong").status_code == 401
+    refused = console.sign_in("ada", PASSWORD)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+    assert "Try again in 60 s" in refused.text
+    console.clock.now += 60
+    assert console.sign_in("ada", PASSWORD).status_code == 303
+
+
+def test_other_spellings_of_a_name_share_its_tries(console) -> None:
+    for _ in range(5):
+        console.sign_in("jose\u0301", "wrong")
+    assert console.sign_in("jos\u00e9", "wrong").status_code == 429
+
+
+@pytest.mark.parametrize("name", ["", " ", "\x00", "a" * 5000, "' OR 1=1 --", "\u202eada"])
+def test_names_that_nobody_can_have_are_just_wrong(console, name) -> None:
+    assert console.sign_in(name, "wrong").status_code == 401
+
+
+def test_a_form_beyond_all_size_is_refused(console) -> None:
+    assert console.sign_in("ada", "x" * 100_000).status_code == 413
