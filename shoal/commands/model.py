@@ -1,0 +1,143 @@
+"""`shoal model`: add, list, show, load, unload, remove."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.services import models
+from shoal.database import change, read
+from shoal.inspection import absolute, inspect
+from shoal.node_calls import NodeCall, call_nodes
+from shoal.options import DATA_DIR, DEFAULT_POOL, AsJson, DatabaseUrl, DataDir, EngineSecret, Nodes, database_at
+from shoal.printing import command, print_json, print_table, shown
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="The model register: what may be served, from where, under which names.",
+)
+
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="The model, by id or alias.")]
+
+
+@app.command()
+def add(
+    id_: Annotated[
+        str, typer.Argument(metavar="ID", help="What requests call the model, such as BAAI/bge-small-en-v1.5.")
+    ],
+    source: Annotated[
+        str | None, typer.Option(metavar="HUB_ID|FOLDER", help="Where it comes from; without it, the id is the hub id.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="The hub's commit, tag or branch.")] = None,
+    pool: Annotated[str, typer.Option(help="The pool of engine nodes that serves it.")] = DEFAULT_POOL,
+    alias: Annotated[list[str] | None, typer.Option(help="Another name for it; several by repeating it.")] = None,
+    pin: Annotated[bool, typer.Option("--pin", help="Never evict it from memory.")] = False,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="|".join(models.DTYPES), help="Its numbers; else the node's best.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Cut inputs shorter than the model itself does.")] = None,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Register it unseen: the source can be read on the engine nodes only.")
+    ] = False,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Register a model, after a look at its source: one that could not be served is refused now."""
+    where = absolute(source or id_)
+    spec = None
+    if not unchecked:
+        print(f"Looking at {where} …", file=sys.stderr)
+        spec = inspect(where, revision)
+    model = models.NewModel(
+        id=id_,
+        source=where,
+        revision=revision,
+        pool=pool,
+        aliases=tuple(alias or ()),
+        dtype=dtype,
+        max_tokens=max_tokens,
+        pinned=pin,
+        dimensions=spec.dimensions if spec else None,
+        input_limit=spec.max_tokens if spec else None,
+    )
+    added = change(database_at(data_dir, database_url), lambda session, actor: models.add_model(session, actor, model))
+    facts = f": {added.dimensions} dimensions, inputs of up to {added.input_limit} tokens" if spec else ""
+    print(f"Model '{added.id}' is registered{facts}. Next, let a tenant use it:")
+    print("  " + command("allow add {} --tenant NAME", added.id, data_dir=data_dir))
+
+
+@app.command("list")
+def list_(as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
+    """Show every registered model."""
+    found = read(database_at(data_dir, database_url), models.list_models)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(row.id, row.aliases, row.pool, row.dimensions, row.input_limit, row.pinned) for row in found]
+    print_table(("model", "aliases", "pool", "dimensions", "max tokens", "pinned"), rows)
+
+
+@app.command()
+def show(model: Name, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
+    """Show all that the register says of a model."""
+    found = read(database_at(data_dir, database_url), lambda session: models.find_model(session, model))
+    if as_json:
+        print_json(found)
+        return
+    facts = (
+        ("id", found.id),
+        ("aliases", found.aliases),
+        ("source", found.source),
+        ("revision", found.revision),
+        ("pool", found.pool),
+        ("number format", found.dtype or "the node's best"),
+        ("dimensions", found.dimensions),
+        ("input limit", found.input_limit),
+        ("cut inputs at", found.max_tokens),
+        ("pinned", found.pinned),
+        ("registered", found.created_at),
+    )
+    print_table(("what", "value"), [(name, shown(value)) for name, value in facts])
+
+
+@app.command()
+def remove(model: Name, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
+    """Forget a model; usage under its name stays."""
+    removed = change(
+        database_at(data_dir, database_url), lambda session, actor: models.remove_model(session, actor, model)
+    )
+    print(f"Model '{removed.id}' is no longer registered.")
+
+
+@app.command()
+def load(
+    model: Name,
+    node: Nodes = None,
+    engine_secret: EngineSecret = "",
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Bring a model into the memory of its pool's nodes, and wait until it is there."""
+    _on_nodes("load", model, node or [], engine_secret, data_dir, database_url)
+
+
+@app.command()
+def unload(
+    model: Name,
+    node: Nodes = None,
+    engine_secret: EngineSecret = "",
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Take a model out of the memory of its pool's nodes. The next request loads it again."""
+    _on_nodes("unload", model, node or [], engine_secret, data_dir, database_url)
+
+
+def _on_nodes(
+    verb: NodeCall, name: str, nodes: list[str], secret: str, data_dir: Path, database_url: str | None
+) -> None:
+    model = read(database_at(data_dir, database_url), lambda session: models.find_model(session, name))
+    for url, memory in call_nodes(verb, model, nodes, secret, data_dir):
+        print(f"{url}: '{model.id}' is {verb}ed; models take {memory}.")

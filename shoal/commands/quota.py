@@ -1,0 +1,76 @@
+"""`shoal quota`: set, show."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from gateway.services import quotas
+from shoal.database import change, read
+from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, KeyId, TenantName, database_at
+from shoal.printing import print_json, print_table
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="How much a tenant may use. All limits that match a request count."
+)
+
+REMOVE = "none"
+
+
+def parse_amount(text: str | int) -> int:
+    """A limit as typed: a number, or `none` to take it away (0 inside, which no limit can be)."""
+    if str(text).lower() == REMOVE:
+        return 0
+    try:
+        amount = int(str(text).replace("_", ""))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no number; use one, or {REMOVE!r} to remove the limit.") from None
+    if amount < 1:
+        raise typer.BadParameter(f"{amount} would stop everything: use 1 or more, or {REMOVE!r} to remove the limit.")
+    return amount
+
+
+@app.command("set")
+def set_(
+    tenant: TenantName,
+    rpm: Annotated[int | None, typer.Option(parser=parse_amount, metavar="N|none", help="Requests per minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(parser=parse_amount, metavar="N|none", help="Tokens per minute.")] = None,
+    model: Annotated[str, typer.Option("--model", metavar="PATTERN", help="Count these models only, together.")] = "*",
+    key: KeyId = None,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Limit a tenant, or with --key one of its keys; `none` takes a limit away, what is not named stays."""
+    amounts: dict[quotas.Kind, int | None] = {}
+    if rpm is not None:
+        amounts["requests"] = rpm or None
+    if tpm is not None:
+        amounts["tokens"] = tpm or None
+    if not amounts:
+        raise typer.BadParameter("say which limit to set: --rpm, --tpm or both.")
+    found = change(
+        database_at(data_dir, database_url),
+        lambda session, actor: quotas.set_quota(session, actor, tenant, amounts, key=key, model_pattern=model),
+    )
+    print_limits(found)
+
+
+@app.command()
+def show(
+    tenant: TenantName, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None
+) -> None:
+    """Show the limits of a tenant and its keys."""
+    found = read(database_at(data_dir, database_url), lambda session: quotas.list_quotas(session, tenant))
+    if as_json:
+        print_json(found)
+        return
+    print_limits(found)
+
+
+def print_limits(found: Sequence[quotas.QuotaInfo]) -> None:
+    """The limits, or that there are none."""
+    if not found:
+        print("No limits.")
+        return
+    rows = [(row.model_pattern, f"{row.kind}/min", f"{row.amount:,}", row.key_id or "all together") for row in found]
+    print_table(("models", "limit", "amount", "key"), rows)

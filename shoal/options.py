@@ -1,0 +1,99 @@
+"""The options that commands share. Each can come as a `SHOAL_…` variable too; nothing else reads the environment."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.settings import sqlite_url
+
+UNITS = {"": 1, "B": 1}
+for power, prefix in enumerate("KMGT", 1):
+    UNITS |= {f"{prefix}B": 1000**power, f"{prefix}IB": 1024**power}
+SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Z]*)", re.IGNORECASE)
+DEFAULT_POOL = "default"
+
+
+def parse_bytes(text: str | int) -> int:
+    """`4GiB`, `500MiB`, `1.5GB` or a plain number of bytes."""
+    match = SIZE.fullmatch(str(text).strip())
+    unit = UNITS.get(match[2].upper()) if match else None
+    if match is None or unit is None:
+        raise typer.BadParameter(f"{text!r} is no size; write it like 4GiB or 500MiB.")
+    size = int(float(match[1]) * unit)
+    if size < 1:
+        raise typer.BadParameter("the size must be more than nothing.")
+    return size
+
+
+def parse_nodes(texts: list[str]) -> dict[str, tuple[str, ...]]:
+    """Base URLs of engine nodes by pool, from `URL` (the default pool) or `POOL=URL`."""
+    pools: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        pool, separator, url = text.partition("=")
+        if not separator or "://" in pool:
+            pool, url = DEFAULT_POOL, text
+        if re.fullmatch(r"https?://[^\s/?#]+/?", url) is None:
+            raise typer.BadParameter(
+                f"{text!r} is no address of a node; write it like http://10.0.0.7:9000 or POOL=http://…"
+            )
+        pools[pool] = (*pools.get(pool, ()), url.rstrip("/"))
+    return pools
+
+
+def database_at(data_dir: Path, database_url: str | None) -> str:
+    """The database that the two options name together."""
+    return database_url or sqlite_url(data_dir)
+
+
+DATA_DIR = Path("data")
+
+DataDir = Annotated[
+    Path,
+    typer.Option("--data-dir", envvar="SHOAL_DATA_DIR", metavar="FOLDER", help="Where `shoal serve` keeps its data."),
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        envvar="SHOAL_DATABASE_URL",
+        metavar="URL",
+        help="A database elsewhere: postgresql://user:password@host/name.",
+    ),
+]
+Host = Annotated[str, typer.Option("--host", envvar="SHOAL_HOST", help="Address to listen on.")]
+Port = Annotated[
+    int, typer.Option("--port", envvar="SHOAL_PORT", min=0, max=65535, help="Port to listen on; 0: a free one.")
+]
+Device = Annotated[
+    str, typer.Option("--device", envvar="SHOAL_DEVICE", metavar="auto|cpu|cuda:N", help="What runs the models.")
+]
+MemoryBudget = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-budget",
+        envvar="SHOAL_MEMORY_BUDGET",
+        parser=parse_bytes,
+        metavar="SIZE",
+        help="Bytes that models may take, such as 4GiB; without it, 80 % of what is free at the start.",
+    ),
+]
+EngineSecret = Annotated[
+    str,
+    typer.Option(
+        "--engine-secret", envvar="SHOAL_ENGINE_SECRET", help="What gateways and engine nodes know each other by."
+    ),
+]
+Nodes = Annotated[
+    list[str] | None,
+    typer.Option("--node", envvar="SHOAL_NODES", metavar="[POOL=]URL", help="An engine node; several by repeating it."),
+]
+TenantName = Annotated[
+    str, typer.Option("--tenant", envvar="SHOAL_TENANT", metavar="NAME", help="The tenant, by name or id.")
+]
+KeyId = Annotated[
+    str | None,
+    typer.Option("--key", envvar="SHOAL_KEY_ID", metavar="ID", help="Only this API key of the tenant, by its id."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
