@@ -1,5 +1,6 @@
 """The options that commands share. Each can come as a `SHOAL_…` variable too; nothing else reads the environment."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -97,3 +98,33 @@ KeyId = Annotated[
     typer.Option("--key", envvar="SHOAL_KEY_ID", metavar="ID", help="Only this API key of the tenant, by its id."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", envvar="SHOAL_THREADS", min=1, help="Threads of one computation on the CPU; else torch's choice."
+    ),
+]
+MetricsKey = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics-key",
+        envvar="SHOAL_METRICS_KEY",
+        help="What a scraper of /metrics sends as its bearer credential; without it, only this machine may look.",
+    ),
+]
+DefaultModel = Annotated[
+    str | None,
+    typer.Option("--default-model", envvar="SHOAL_DEFAULT_MODEL", help="Serves requests that name no model."),
+]
+GracePeriod = Annotated[
+    float,
+    typer.Option(
+        "--grace-period", envvar="SHOAL_GRACE_PERIOD", min=0, help="Seconds to finish what is in flight when stopped."
+    ),
+]
+
+
+def child_environment(engine_secret: str) -> dict[str, str]:
+    """The environment of a supervised engine: ours less its own settings, which are said as options, and the secret."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}  # noqa: TID251 (the one place)
+    return {**inherited, "SHOAL_ENGINE_SECRET": engine_secret}
