@@ -48,7 +48,8 @@ class DataFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StartFailure(
-                    f"The data folder {self.path} is in use by another shoal serve. Stop it, or choose another with --data-dir."
+                    f"The data folder {self.path} is in use by another shoal serve. Stop that one, or choose another "
+                    "folder with --data-dir."
                 ) from None
             yield
 

@@ -2,21 +2,22 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import httpx
-import msgspec
 
 from gateway.engine_client import EngineClient, ModelRef, NodeStatus
-from gateway.errors import EngineFailed, EngineGone, GatewayError, NotFound, Unavailable
+from gateway.errors import EngineGone, GatewayError, NotFound
 from gateway.services.models import ModelInfo
 from shoal.data_folder import DataFolder
-from shoal.options import parse_nodes
+from shoal.options import DEFAULT_POOL, parse_nodes
 
 NodeCall = Literal["load", "unload"]
 
+STATUS_PATIENCE = 5.0
+"""Seconds."""
 PATIENCE = 600.0
 """Seconds; a load may have to fetch the model first."""
 
@@ -28,9 +29,8 @@ def call_nodes(
 
     Raises NotFound where there is no such node, or the node's own reason.
     """
-    urls = parse_nodes(nodes).get(model.pool, ())
-    if not nodes and (running := DataFolder(data_dir).running_engine()) is not None:
-        urls, secret = (running.node_url,), running.engine_secret
+    pools, secret = known_nodes(nodes, secret, data_dir)
+    urls = pools.get(model.pool, ())
     if not urls:
         raise NotFound(
             f"No engine node of the pool '{model.pool}' is known here; start shoal serve, or name one with --node."
@@ -41,16 +41,46 @@ def call_nodes(
         yield url, f"{status.memory_used / 2**20:,.0f} of {status.memory_budget / 2**20:,.0f} MiB"
 
 
+def ask_nodes(nodes: list[str], secret: str, data_dir: Path) -> Iterator[tuple[str, str, NodeStatus | str]]:
+    """Pool, address and status of every node, or why it gave none."""
+    pools, secret = known_nodes(nodes, secret, data_dir)
+    if not pools:
+        raise NotFound("No engine node is known here; start shoal serve, or name one with --node.")
+    for pool, urls in pools.items():
+        for url in urls:
+            try:
+                yield pool, url, asyncio.run(_ask(url, secret, lambda client, url: client.status(url, STATUS_PATIENCE)))
+            except GatewayError as error:
+                yield pool, url, str(error)
+
+
+def known_nodes(nodes: list[str], secret: str, data_dir: Path) -> tuple[dict[str, tuple[str, ...]], str]:
+    """The named nodes by pool and the secret for them; where none is named, the running server's own."""
+    if not nodes and (running := DataFolder(data_dir).running_engine()) is not None:
+        return {DEFAULT_POOL: (running.node_url,)}, running.engine_secret
+    return parse_nodes(nodes), secret
+
+
 async def _call(verb: NodeCall, url: str, model: ModelInfo, secret: str) -> NodeStatus:
-    reference = msgspec.convert(model, ModelRef, from_attributes=True)
+    reference = ModelRef(
+        id=model.id,
+        source=model.source,
+        revision=model.revision,
+        dtype=model.dtype,
+        max_tokens=model.max_tokens,
+        pinned=model.pinned,
+    )
+    return await _ask(url, secret, lambda client, url: getattr(client, verb)(url, reference, PATIENCE))
+
+
+async def _ask(url: str, secret: str, question: Callable[[EngineClient, str], Awaitable[NodeStatus]]) -> NodeStatus:
     client = EngineClient(httpx.AsyncHTTPTransport(), secret)
     try:
-        return await (client.load if verb == "load" else client.unload)(url, reference, PATIENCE)
+        return await question(client, url)
     except EngineGone as error:
-        raise Unavailable(f"The engine node {url} does not answer; is it running?") from error
-    except EngineFailed as error:
-        raise Unavailable(f"The engine node {url} failed: {error.reason}") from error
+        raise EngineGone(f"The engine node {url} does not answer; is it running?") from error
     except GatewayError as error:
-        raise Unavailable(f"The engine node {url} says: {error.message}") from error
+        error.args = (f"The engine node {url} says: {getattr(error, 'reason', error.message)}",)
+        raise
     finally:
         await client.close()

@@ -4,11 +4,11 @@ uvicorn dies of the signal that stopped it; a server that did what it was asked 
 """
 
 import asyncio
+import contextlib
 import errno
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -31,10 +31,19 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise StartFailure(f"Port {port} on {host} is in use. Stop what listens there, or choose another with --port.") from None
+            raise StartFailure(
+                f"Port {port} on {host} is in use. Stop what listens there, or choose another with --port."
+            ) from None
         raise StartFailure(f"Can not listen on {host}:{port}: {error.strerror or error}.") from None
     sock.setblocking(False)
     return sock
+
+
+def address(sock: socket.socket) -> str:
+    """The URL at which a listening socket is reached from this machine."""
+    host, port = sock.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -71,9 +80,14 @@ async def serve(
     stop: StopSignal,
     *,
     grace_period: float,
+    beside: Awaitable[None] | None = None,
     before_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Serve `app` on `sock` until `stop`; then close the door, finish what is in flight within `grace_period` seconds."""
+    """Serve `app` on `sock` until `stop`; then close the door, finish what is in flight within `grace_period` seconds.
+
+    `beside` runs while the app serves: its failure stops the app and is raised, its end changes nothing. `before_stop`
+    runs between the stop and the closing of the door.
+    """
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -87,17 +101,27 @@ async def serve(
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     stopping = asyncio.create_task(stop.wait())
+    companion = asyncio.ensure_future(beside) if beside is not None else None
+    if companion is not None:
+        companion.add_done_callback(
+            lambda ended: None if ended.cancelled() or ended.exception() is None else stop.set()
+        )
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if before_stop is not None and not serving.done():
         await before_stop()
     server.should_exit = True
     await serving
+    if companion is not None:
+        companion.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await companion
 
 
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling."""
 
-    @contextmanager
+    @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave SIGINT and SIGTERM to `StopSignal`."""
         yield

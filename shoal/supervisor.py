@@ -1,7 +1,7 @@
 """Keeps one engine node alive as a child process: restarts it with backoff when it dies, stops it when we stop.
 
-The child leads a session of its own, so that a Ctrl-C reaches this process alone and the gateway can finish first; and it
-holds a pipe from us, so that it goes when we are gone, however we went.
+The child leads a session of its own, so that a Ctrl-C reaches this process alone and the gateway can finish first; and
+it holds a pipe from us, so that it goes when we are gone, however we went.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Supervisor:
     async def run(self) -> None:
         """Start the child, and start it again whenever it dies, until stopped."""
         backoff = 0.0
-        while not self._stopping:
+        while True:
             started = self._clock()
             self._child = await asyncio.create_subprocess_exec(
                 *self._command, env=self._environment, stdin=asyncio.subprocess.PIPE, start_new_session=True

@@ -28,25 +28,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def bench(
     url: Annotated[str, typer.Argument(help="The server's address, such as http://127.0.0.1:8080.")],
     key: Annotated[str, typer.Option(envvar="SHOAL_API_KEY", help="The API key to measure with.")],
-    model: Annotated[str, typer.Option(envvar="SHOAL_BENCH_MODEL", help="The model to ask for.")] = "all-minilm-l6-v2",
-    connections: Annotated[
-        int, typer.Option(envvar="SHOAL_BENCH_CONNECTIONS", min=1, max=10_000, help="Requests in flight at once.")
-    ] = 4,
-    batch: Annotated[
-        int, typer.Option(envvar="SHOAL_BENCH_BATCH", min=1, max=CORPUS, help="Texts in each request.")
-    ] = 32,
+    model: Annotated[str, typer.Option(help="The model to ask for.")] = "all-minilm-l6-v2",
+    connections: Annotated[int, typer.Option(min=1, max=10_000, help="Requests in flight at once.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, max=CORPUS, help="Texts in each request.")] = 32,
     duration: Annotated[
         float,
-        typer.Option(envvar="SHOAL_BENCH_DURATION", min=0.1, help="Seconds to measure, after a fifth to warm up."),
+        typer.Option(min=0.1, help="Seconds to measure, after a fifth to warm up."),
     ] = 10.0,
-    mean_tokens: Annotated[
-        float, typer.Option(envvar="SHOAL_BENCH_MEAN_TOKENS", min=4, max=200, help="Mean length of the texts.")
-    ] = 20.0,
+    mean_tokens: Annotated[float, typer.Option(min=4, max=200, help="Mean length of the texts.")] = 20.0,
     rate: Annotated[
         float | None,
-        typer.Option(
-            envvar="SHOAL_BENCH_RATE", min=0.1, help="Requests per second, evenly; else as fast as they are answered."
-        ),
+        typer.Option(min=0.1, help="Requests per second, evenly; else as fast as they are answered."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -61,7 +53,7 @@ def bench(
         rate=rate,
     )
     outcome = Outcome(url=url, model=model, batch=batch, mean_tokens=mean_tokens, measured=uvloop.run(_measure(load)))
-    print(msgspec.json.encode(outcome).decode() if as_json else _table(outcome))
+    typer.echo(msgspec.json.encode(outcome) if as_json else _table(outcome))
     if not outcome.measured.requests:
         raise typer.Exit(1)
 

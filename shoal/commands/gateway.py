@@ -1,0 +1,60 @@
+"""`shoal gateway`: the API and the console; engine nodes run elsewhere."""
+
+from contextlib import closing
+
+import typer
+
+from gateway.db import schema
+from gateway.settings import GatewaySettings
+from shoal import process
+from shoal.data_folder import DataFolder
+from shoal.gateway_process import serve_gateway
+from shoal.logs import configure_logs
+from shoal.options import (
+    DATA_DIR,
+    DatabaseUrl,
+    DataDir,
+    DefaultModel,
+    EngineSecret,
+    GracePeriod,
+    Host,
+    MetricsKey,
+    Nodes,
+    Port,
+    database_at,
+    parse_nodes,
+)
+
+
+def gateway(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    node: Nodes = None,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+    engine_secret: EngineSecret = "",
+    metrics_key: MetricsKey = None,
+    default_model: DefaultModel = None,
+    grace_period: GracePeriod = 30.0,
+) -> None:
+    """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
+    if not node:
+        raise typer.BadParameter("name at least one engine node: --node http://10.0.0.7:9000", param_hint="--node")
+    settings = GatewaySettings(
+        database_url=database_at(data_dir, database_url),
+        nodes=parse_nodes(node),
+        engine_secret=engine_secret,
+        metrics_key=metrics_key,
+        default_model=default_model,
+        grace_period=grace_period,
+    )
+    configure_logs()
+    process.run(_gateway(settings, host, port, DataFolder.at(data_dir)))
+
+
+async def _gateway(settings: GatewaySettings, host: str, port: int, folder: DataFolder) -> None:
+    with closing(process.listen(host, port)) as sock:
+        await schema.check(settings.database_url)
+        stop = process.StopSignal()
+        print(f"Serving on {process.address(sock)}. Stop with Ctrl-C.", flush=True)
+        await serve_gateway(settings, sock, stop, session_key=folder.session_key())
