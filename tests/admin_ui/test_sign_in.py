@@ -169,6 +169,11 @@ def test_too_many_tries_have_to_wait_even_with_the_right_password(console) -> No
     assert console.sign_in("ada", PASSWORD).status_code == 303
 
 
+def test_signing_in_rightly_uses_up_no_tries(console) -> None:
+    for _ in range(6):
+        assert console.sign_in("ada", PASSWORD).status_code == 303
+
+
 def test_other_spellings_of_a_name_share_its_tries(console) -> None:
     for _ in range(5):
         console.sign_in("jose\u0301", "wrong")

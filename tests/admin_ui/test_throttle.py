@@ -69,3 +69,6 @@ def test_memory_is_bounded_and_what_is_in_use_is_kept(monkeypatch) -> None:
     assert len(tries._drained_at) <= 50
     assert max(len(name) for _, name in tries._drained_at) <= 100
     assert tries.admit("ada", "10.3.0.1") > 0
+    assert [tries.admit("bob", f"10.4.0.{n}") > 0 for n in range(PER_NAME.burst + 1)] == [False] * PER_NAME.burst + [
+        True
+    ]
