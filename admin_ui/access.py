@@ -27,11 +27,11 @@ LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_PATH = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/?=&%._~+,:@-]*)?")
 
 
-class SignInNeeded(Exception):  # noqa: N818 - no error: a step on the way
+class SignInNeeded(Exception):
     """The page is for operators, and nobody has signed in."""
 
 
-class FormNotOurs(GatewayError):  # noqa: N818 - named as the tree it belongs to
+class FormNotOurs(GatewayError):
     """A write without its session's token: forged, or from a page that is out of date."""
 
     status = 403
