@@ -1,7 +1,7 @@
 """The wire between gateway and engine node: msgpack over HTTP, vectors as raw little-endian float32 bytes.
 
-Free of torch, so that the gateway can import it. A request carries the model's whole reference: a node holds no register
-of its own and serves whatever the gateway's register says.
+Free of torch, so that the gateway can import it. A request carries the model's whole reference: a node holds no
+register of its own and serves whatever the gateway's register says.
 
 | call | request | reply |
 |---|---|---|
@@ -138,8 +138,8 @@ class ErrorReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a call failed.
 
     Codes: `bad_request`, `unauthorized`, `not_found`, `dimensions_unsupported`, `input_too_long`, `task_unsupported`,
-    `model_not_found`, `model_invalid`, `model_too_large`, `model_loading`, `queue_full`, `draining`, `out_of_memory`,
-    `inference_failed`.
+    `model_not_found`, `hub_unreachable`, `model_invalid`, `model_too_large`, `model_loading`, `queue_full`,
+    `draining`, `out_of_memory`, `inference_failed`.
     """
 
     code: str

