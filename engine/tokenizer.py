@@ -1,0 +1,137 @@
+"""Texts to token ids, off the event loop, in the Rust tokenizer, batched over all requests that wait.
+
+While one batch of texts is in the tokenizer the next collects; there is no timer.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from engine.batch import TokenIds
+from engine.errors import BadRequest, CheckpointCorrupt, InputTooLong
+
+CHARACTERS_PER_TOKEN = 32
+"""A text is read this far per token of the limit before it is cut; whether that was enough is checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """A request's inputs as token ids."""
+
+    token_ids: list[TokenIds]
+    truncated: list[int]
+    """Indices of the inputs that were cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    texts: Sequence[str]
+    limit: int
+    truncate: bool
+    done: "asyncio.Future[Tokenized]"
+
+
+class Tokenizer:
+    """A model's own tokenizer.json, with its padding and truncation set aside."""
+
+    def __init__(self, file: Path, *, lowercase: bool, vocabulary: int) -> None:
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_str(file.read_text(encoding="utf-8"))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise CheckpointCorrupt(f"{file} can not be read: {error}") from error
+        self._tokenizer.no_padding()
+        self._lowercase = lowercase
+        self._specials = self._tokenizer.num_special_tokens_to_add(False)
+        self._vocabulary = vocabulary if self._tokenizer.get_vocab_size() > vocabulary else None
+        self._waiting: list[_Waiting] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def encode(self, texts: Sequence[str], *, limit: int, truncate: bool, executor: Executor) -> Tokenized:
+        """Tokenize one request's texts to at most `limit` tokens each, together with whatever other requests wait."""
+        waiting = _Waiting(texts, limit, truncate, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._running is None:
+            self._running = asyncio.create_task(self._drain(executor))
+        return await waiting.done
+
+    async def _drain(self, executor: Executor) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                taken = [waiting for waiting in self._waiting if not waiting.done.done()]
+                self._waiting.clear()
+                outcomes = await loop.run_in_executor(executor, self._encode_all, taken)
+                for waiting, outcome in zip(taken, outcomes, strict=True):
+                    if waiting.done.done():
+                        continue
+                    if isinstance(outcome, Exception):
+                        waiting.done.set_exception(outcome)
+                    else:
+                        waiting.done.set_result(outcome)
+        finally:
+            self._running = None
+
+    def _encode_all(self, taken: Sequence[_Waiting]) -> list[Tokenized | Exception]:
+        """One outcome per request. Requests with one limit share a call; a call that fails is made again one by one."""
+        outcomes: list[Tokenized | Exception] = []
+        for limit, group in groupby(taken, key=lambda waiting: waiting.limit):
+            requests = list(group)
+            try:
+                encodings = self._encode([text for waiting in requests for text in waiting.texts], limit)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome of somebody's request
+                if len(requests) == 1:
+                    outcomes.append(self._explain(requests[0], error))
+                else:
+                    outcomes.extend(outcome for waiting in requests for outcome in self._encode_all([waiting]))
+                continue
+            for waiting in requests:
+                outcomes.append(self._tokenized(waiting, encodings[: len(waiting.texts)]))
+                del encodings[: len(waiting.texts)]
+        return outcomes
+
+    def _encode(self, texts: list[str], limit: int) -> list[tokenizers.Encoding]:
+        self._tokenizer.enable_truncation(limit)
+        if self._lowercase:
+            texts = [text.lower() for text in texts]
+        head = limit * CHARACTERS_PER_TOKEN
+        encodings = self._tokenizer.encode_batch_fast([text[:head] for text in texts])
+        for index, text in enumerate(texts):
+            # Twice the limit is far enough from the cut that the tokens kept are those of the whole text.
+            if len(text) > head and self._length(encodings[index]) < 2 * limit:
+                encodings[index] = self._tokenizer.encode_batch_fast([text])[0]
+        return encodings
+
+    def _length(self, encoding: tokenizers.Encoding) -> int:
+        """Tokens before truncation, special ones counted once."""
+        return len(encoding) + sum(len(rest) - self._specials for rest in encoding.overflowing)
+
+    def _tokenized(self, waiting: _Waiting, encodings: Sequence[tokenizers.Encoding]) -> Tokenized | Exception:
+        truncated = [
+            index for index, encoding in enumerate(encodings) if len(encoding) >= waiting.limit and encoding.overflowing
+        ]
+        if truncated and not waiting.truncate:
+            index = truncated[0]
+            whole = self._tokenizer.encode_batch_fast([waiting.texts[index]])[0]
+            return InputTooLong(index=index, limit=waiting.limit, actual=self._length(whole))
+        token_ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+        for index, ids in enumerate(token_ids):
+            if len(ids) == 0:
+                return BadRequest(f"Input {index} has no tokens.", index=index)
+            if self._vocabulary is not None and ids.max() >= self._vocabulary:
+                return BadRequest(f"Input {index} has a token that the model has no embedding for.", index=index)
+        return Tokenized(token_ids, truncated)
+
+    def _explain(self, waiting: _Waiting, error: Exception) -> Exception:
+        """The typed error for texts that the tokenizer refused."""
+        for index, text in enumerate(waiting.texts):
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                return BadRequest(f"Input {index} is not valid Unicode: it has a lone surrogate.", index=index)
+        return error

@@ -1,0 +1,120 @@
+"""From checkpoint tensors to a model's parameters, strictly: each used once, none missing, what is left out declared.
+
+A family's names differ from its checkpoints' by a `KeyMap`, which is data.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from engine.checkpoint import FLOATS, TensorEntry
+from engine.errors import CheckpointCorrupt, WeightMismatch
+
+NAMED_AT_MOST = 8
+"""Tensor names in one error message."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMap:
+    """How a family's checkpoints name what its modules hold."""
+
+    prefix: str = ""
+    """Put before every name by checkpoints of a model with a head; taken off where present."""
+    renames: tuple[tuple[str, str], ...] = ()
+    """Parts of names, replaced in this order."""
+    fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """A module of ours by name -> the modules of the checkpoint whose rows it stacks."""
+    ignored: tuple[str, ...] = ()
+    """Patterns of tensor names, less the prefix, that a checkpoint may hold and the family does not use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Rows of a parameter that one checkpoint tensor fills: part `part` of `parts` equal ones."""
+
+    name: str
+    part: int = 0
+    parts: int = 1
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, TensorEntry], keys: KeyMap) -> None:
+    """Fill every parameter, one tensor at a time, so that memory never holds a second copy of the checkpoint."""
+    parameters = dict(model.named_parameters())
+    targets = match(tensors, {name: tuple(parameter.shape) for name, parameter in parameters.items()}, keys)
+    for name, tensor in _read(tensors, targets):
+        target = targets[name]
+        parameters[target.name].data.chunk(target.parts)[target.part].copy_(tensor)
+
+
+def match(
+    tensors: Mapping[str, TensorEntry], shapes: Mapping[str, tuple[int, ...]], keys: KeyMap
+) -> Mapping[str, Target]:
+    """Where each tensor goes. `WeightMismatch` names all that are missing, unused or of another shape."""
+    targets: dict[str, Target] = {}
+    unused, wrong = [], []
+    for name, entry in tensors.items():
+        short = name.removeprefix(keys.prefix)
+        if any(re.fullmatch(pattern, short) for pattern in keys.ignored):
+            continue
+        target = _target(short, keys)
+        shape = shapes.get(target.name)
+        if shape is None or target in targets.values():
+            unused.append(name)
+        elif entry.dtype not in FLOATS or entry.shape != (shape[0] // target.parts, *shape[1:]):
+            wrong.append(f"{name} ({entry.dtype} {list(entry.shape)})")
+        else:
+            targets[name] = target
+    filled = {(target.name, target.part) for target in targets.values()}
+    parts = _parts(shapes, keys)
+    missing = (
+        []
+        if wrong
+        else [
+            f"{name}[{part}]" if count > 1 else name
+            for name, count in parts
+            for part in range(count)
+            if (name, part) not in filled
+        ]
+    )
+    problems = (("lacks", missing), ("has unknown", unused), ("has misshapen", wrong))
+    if said := "; ".join(f"{verb} {_named(names)}" for verb, names in problems if names):
+        raise WeightMismatch(f"The checkpoint {said}.")
+    return targets
+
+
+def _target(name: str, keys: KeyMap) -> Target:
+    for old, new in keys.renames:
+        name = name.replace(old, new)
+    for fused, parts in keys.fused.items():
+        for place, part in enumerate(parts):
+            if f".{part}." in name:
+                return Target(name.replace(f".{part}.", f".{fused}."), place, len(parts))
+    return Target(name)
+
+
+def _parts(shapes: Mapping[str, tuple[int, ...]], keys: KeyMap) -> Iterator[tuple[str, int]]:
+    """Each parameter with the number of tensors that fill it."""
+    for name in shapes:
+        yield name, next((len(parts) for fused, parts in keys.fused.items() if f".{fused}." in name), 1)
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+    return ", ".join(sorted(names)[:NAMED_AT_MOST]) + more
+
+
+def _read(tensors: Mapping[str, TensorEntry], wanted: Mapping[str, Target]) -> Iterator[tuple[str, Tensor]]:
+    """The wanted tensors, file by file, each a view of the mapped file that lives until the next is asked for."""
+    for file, names in groupby(
+        sorted(wanted, key=lambda name: str(tensors[name].file)), key=lambda name: tensors[name].file
+    ):
+        try:
+            with safe_open(file, framework="pt") as opened:
+                for name in names:
+                    yield name, opened.get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointCorrupt(f"{file.name} can not be read: {error}") from error
