@@ -1,0 +1,187 @@
+"""The node over HTTP: msgpack in, msgpack out, a shared secret on every route but /health/live.
+
+A caller that disconnects cancels its work: what it has waiting is dropped when the scheduler would take it.
+"""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response, get, post
+from litestar.connection import ASGIConnection
+from litestar.exceptions import ClientException, HTTPException, NotAuthorizedException
+from litestar.handlers import BaseRouteHandler
+
+from engine.errors import BadRequest, BodyTooLarge, EngineError, InferenceFailed, RouteNotFound, Unauthorized
+from engine.protocol import MEDIA_TYPE, EmbedRequest, ModelRequest, NodeStatus, RerankRequest
+from engine.runtime import Runtime
+
+T = TypeVar("T", bound=msgspec.Struct)
+R = TypeVar("R")
+Connection = ASGIConnection[Any, Any, Any, Any]
+HttpRequest = Request[Any, Any, Any]
+
+MAX_BODY_BYTES = 34 * 1024 * 1024
+"""32 MiB of text and its frame."""
+
+PUBLIC = {"public": True}
+"""Routes marked so ask for no secret."""
+
+
+def create_engine_app(runtime: Runtime) -> Litestar:
+    """The node's HTTP application."""
+    app = Litestar(
+        route_handlers=[embed, rerank, load, unload, status, metrics, live],
+        guards=[require_secret],
+        exception_handlers={Exception: answer_error},
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.state["runtime"] = runtime
+    return app
+
+
+@post("/embed", status_code=200)
+async def embed(request: HttpRequest) -> Response[bytes]:
+    """One vector per input."""
+    return await _call(request, "embed", EmbedRequest, _runtime(request).embed)
+
+
+@post("/rerank", status_code=200)
+async def rerank(request: HttpRequest) -> Response[bytes]:
+    """One score per document."""
+    return await _call(request, "rerank", RerankRequest, _runtime(request).rerank)
+
+
+@post("/load", status_code=200)
+async def load(request: HttpRequest) -> Response[bytes]:
+    """Bring a model into memory."""
+
+    async def loading(wanted: ModelRequest) -> NodeStatus:
+        return await _runtime(request).load(wanted.model)
+
+    return await _call(request, "load", ModelRequest, loading)
+
+
+@post("/unload", status_code=200)
+async def unload(request: HttpRequest) -> Response[bytes]:
+    """Take a model out of memory."""
+
+    async def unloading(wanted: ModelRequest) -> NodeStatus:
+        return await _runtime(request).unload(wanted.model)
+
+    return await _call(request, "unload", ModelRequest, unloading)
+
+
+@get("/status")
+async def status(request: HttpRequest) -> Response[bytes]:
+    """What a gateway must know to route here."""
+    return _packed(_runtime(request).status())
+
+
+@get("/metrics")
+async def metrics(request: HttpRequest) -> Response[bytes]:
+    """Prometheus' exposition format."""
+    return Response(_runtime(request).metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+@get("/health/live", opt=PUBLIC)
+async def live() -> Response[bytes]:
+    """Answer while the process lives."""
+    return Response(b"ok", media_type="text/plain")
+
+
+def require_secret(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Refuse every caller that does not show this node's secret, compared in constant time."""
+    secret = _runtime(connection).settings.secret
+    if not secret or handler.opt.get("public"):
+        return
+    scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(credential.encode(), secret.encode()):
+        raise Unauthorized("This node asks for the secret that its gateways share with it.")
+
+
+def answer_error(request: HttpRequest, error: Exception) -> Response[bytes]:
+    """Every error, Litestar's own included, as an `ErrorReply`."""
+    typed = _typed(error)
+    if isinstance(typed, InferenceFailed) and typed is not error:
+        structlog.get_logger().error("request_failed", path=request.url.path, exc_info=error)
+    return _packed(typed.reply, typed.status)
+
+
+def _typed(error: Exception) -> EngineError:
+    match error:
+        case EngineError():
+            return error
+        case NotAuthorizedException():
+            return Unauthorized(error.detail)
+        case HTTPException(status_code=404 | 405):
+            return RouteNotFound("A node has no such call.")
+        case HTTPException(status_code=413):
+            return BodyTooLarge(f"The body is larger than the {MAX_BODY_BYTES} bytes that a node reads.")
+        case ClientException():
+            return BadRequest(error.detail)
+        case _:
+            return InferenceFailed("The call failed; the node's log says why.")
+
+
+async def _call(
+    request: HttpRequest, name: str, wanted: type[T], serve: Callable[[T], Coroutine[Any, Any, msgspec.Struct]]
+) -> Response[bytes]:
+    """Read a call, serve it while its caller stays, and count how it ended."""
+    measured = _runtime(request).metrics
+    started = time.perf_counter()
+    code = "ok"
+    try:
+        return _packed(await _while_connected(request, serve(_read(await request.body(), wanted))))
+    except Exception as error:
+        code = _typed(error).code
+        raise
+    except asyncio.CancelledError:
+        code = "disconnected"
+        raise
+    finally:
+        measured.requests.labels(name, code).inc()
+        measured.request_seconds.labels(name).observe(time.perf_counter() - started)
+
+
+def _read(body: bytes, wanted: type[T]) -> T:
+    try:
+        return msgspec.msgpack.decode(body, type=wanted)
+    except msgspec.MsgspecError as error:
+        raise BadRequest(f"The body is no {wanted.__name__}: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is no {wanted.__name__}: a text is not UTF-8.") from error
+
+
+async def _while_connected(request: HttpRequest, work: Coroutine[Any, Any, R]) -> R:
+    """The work's result; cancels it when the client leaves first."""
+    working = asyncio.create_task(work)
+    watching = asyncio.create_task(_disconnected(request.receive))
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise asyncio.CancelledError("the client has left")
+        return working.result()
+    finally:
+        working.cancel()
+        watching.cancel()
+
+
+async def _disconnected(receive: Callable[[], Awaitable[Any]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _packed(reply: msgspec.Struct, status_code: int = 200) -> Response[bytes]:
+    return Response(msgspec.msgpack.encode(reply), status_code=status_code, media_type=MEDIA_TYPE)
+
+
+def _runtime(connection: Connection) -> Runtime:
+    runtime: Runtime = connection.app.state["runtime"]
+    return runtime
