@@ -53,7 +53,8 @@ async def sign_in(
     """Check name and password, and start the operator's session."""
     address = request.client.host if request.client else ""
     name = known_spelling(data.name) or ""
-    log = structlog.get_logger("shoal.console").bind(operator=name[:100], address=address)
+    # A refused name is not logged: people type their password there.
+    log = structlog.get_logger("shoal.console").bind(address=address)
     if wait := throttle.admit(name, address):
         log.warning("sign-in throttled")
         return _again(request, sessions, data, 429, f"Too many tries. Try again in {ceil(wait)} s.", wait)
@@ -63,7 +64,7 @@ async def sign_in(
         log.warning("sign-in refused")
         return _again(request, sessions, data, 401, WRONG)
     throttle.forgive(name, address)
-    log.info("signed in")
+    log.info("signed in", operator=operator.name)
     session = sessions.start(operator.name)
     return Redirect(safe_next(data.next), status_code=303, cookies=[session_cookie(request, sessions, session)])
 

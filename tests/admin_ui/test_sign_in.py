@@ -2,6 +2,7 @@ from statistics import median
 from time import perf_counter
 
 import pytest
+from structlog.testing import capture_logs
 
 from admin_ui.access import safe_next
 from admin_ui.sessions import COOKIE, LIFETIME
@@ -46,6 +47,13 @@ def test_a_wrong_password_and_an_unknown_name_take_alike(console) -> None:
 
 def test_a_password_is_never_shown_again(console) -> None:
     assert "hunter2-hunter2" not in console.sign_in("ada", "hunter2-hunter2").text
+
+
+def test_nothing_that_was_typed_in_vain_is_logged(console) -> None:
+    with capture_logs() as logs:
+        console.sign_in("hunter2-hunter2", "hunter3-hunter3")
+    assert [entry["event"] for entry in logs] == ["sign-in refused"]
+    assert "hunter" not in repr(logs)
 
 
 def test_signing_in_starts_a_new_session(console) -> None:
