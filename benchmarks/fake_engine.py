@@ -1,8 +1,8 @@
 """An engine node without an engine: speaks the protocol, answers at once (or after `--delay-ms`) with made-up vectors.
 
 It exists to measure the gateway alone and to test it. Vectors depend on the text only and have unit length; a text
-counts one token per word plus two. Texts that steer it: `__sleep <seconds>__` answers late, `__crash__` drops the connection,
-`__error <code>__` answers with that ErrorReply.
+counts one token per word plus two. Texts that steer it: `__sleep <seconds>__` answers late, `__crash__` drops the
+connection, `__error <code>__` answers with that ErrorReply.
 
     python -m benchmarks.fake_engine --port 9100 --dimensions 384
 """

@@ -40,8 +40,8 @@ def decode(ids: Sequence[int], *, index: int = 0) -> str:
             pieces.append(SPECIAL_TOKENS[token])
         else:
             raise RequestError(
-                f"Invalid 'input[{index}]': {token} is not a token id of cl100k_base, the encoding of OpenAI's embedding "
-                "models. Send the text itself; in LangChain set check_embedding_ctx_length=False.",
+                f"Invalid 'input[{index}]': {token} is not a token id of cl100k_base, the encoding of OpenAI's "
+                "embedding models. Send the text itself; in LangChain set check_embedding_ctx_length=False.",
                 param="input",
                 code="invalid_token",
             )

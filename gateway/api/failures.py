@@ -49,7 +49,7 @@ def exception_handlers(metrics: GatewayMetrics, max_body_bytes: int) -> Exceptio
         return _answer(request, error)
 
     def litestar_own(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-        return _answer(request, translated(error, request.scope["method"], request.scope["path"], max_body_bytes))
+        return _answer(request, translated(error, request, max_body_bytes))
 
     def unforeseen(request: AnyRequest, error: Exception) -> Response[bytes]:
         log.error("a request failed", request_id=call_of(request.scope).id, path=request.scope["path"], exc_info=error)
@@ -60,13 +60,14 @@ def exception_handlers(metrics: GatewayMetrics, max_body_bytes: int) -> Exceptio
     return {GatewayError: known, HTTPException: litestar_own, Exception: unforeseen}
 
 
-def translated(error: HTTPException, method: str, path: str, max_body_bytes: int) -> GatewayError:
+def translated(error: HTTPException, request: AnyRequest, max_body_bytes: int) -> GatewayError:
     """A Litestar error as one of ours."""
+    method, path = request.scope["method"], request.scope["path"]
     match error.status_code:
         case 404:
             return RouteNotFound(method, path)
         case 405:
-            return MethodNotAllowed(method, path, (error.headers or {}).get("Allow"))
+            return MethodNotAllowed(method, path, (error.headers or {}).get("allow"))
         case 413:
             return BodyTooLarge(max_body_bytes)
         case status if status < 500:

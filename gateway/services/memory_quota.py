@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gateway.services.quota import Charge, Standings
 from policies.quota import Decision, Limit, peek, refund, reserve
 
-REMEMBERED_LEASES = 10_000
+REMEMBERED_LEASES = 1000
 """Settled leases that are still recognised when their `reserve` or `settle` comes again."""
 
 

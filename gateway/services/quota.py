@@ -7,6 +7,7 @@ process, Redis for many, both behind `QuotaStore`.
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from math import ceil
 from secrets import token_hex
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from policies.quota import Decision, Limit, Standing
 Charge = tuple[Limit, int]
 Standings = Sequence[tuple[Limit, Standing]]
 
+ROUNDING = 1e-3
+"""Milliseconds that a float sum may be off before they are rounded up."""
 NOTHING: Mapping[str, int] = {"requests": 0, "tokens": 0}
 
 
@@ -96,7 +99,7 @@ def limits_of(key: KeyEntry, names: Collection[str] = ()) -> tuple[Limit, ...]:
 
 def go_duration(seconds: float) -> str:
     """A time span as Go prints it, rounded up to milliseconds: `12ms`, `1.5s`, `6m0s`, `1h0m0s`."""
-    milliseconds = -int(-seconds * 1000 // 1)
+    milliseconds = ceil(seconds * 1000 - ROUNDING)
     if milliseconds < 1000:
         return f"{milliseconds}ms" if milliseconds > 0 else "0s"
     whole, fraction = divmod(milliseconds, 1000)

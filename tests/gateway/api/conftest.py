@@ -1,0 +1,181 @@
+"""A gateway on a real socket, with a real SQLite database and a fake engine node, in a thread of its own."""
+
+import asyncio
+import concurrent.futures
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+import httpx
+import pytest
+import uvicorn
+import uvloop
+from sqlmodel import select
+
+from benchmarks.fake_engine import FakeEngine, serve
+from gateway.app import create_app, open_services
+from gateway.db import schema
+from gateway.db.usage_rows import UsageRecord
+from gateway.services import grants, keys, models, quotas, tenants
+from gateway.services.audit import Actor
+from gateway.settings import GatewaySettings
+
+ACTOR = Actor("tests", "tests")
+MODEL = "tests/mini"
+
+
+@dataclass
+class Caller:
+    """A tenant with one key."""
+
+    tenant: str
+    key_id: str
+    key: str
+
+    @property
+    def headers(self):
+        return {"authorization": f"Bearer {self.key}"}
+
+
+@dataclass
+class RunningGateway:
+    """What tests may do with the gateway."""
+
+    url: str
+    services: object
+    engine: FakeEngine
+    loop: asyncio.AbstractEventLoop
+    engine_port: int
+    model: str = MODEL
+    names: Iterator[int] = field(default_factory=count)
+
+    def run(self, work, timeout=20):
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
+
+    def change(self, service, *arguments, **options):
+        """A change of policies by a service, in force when this returns."""
+
+        async def make():
+            async with self.services.database.transaction() as session:
+                result = await service(session, ACTOR, *arguments, **options)
+            await self.services.feed.refresh()
+            return result
+
+        return self.run(make())
+
+    def caller(self, *, allow=("*",), deny=(), requests=None, tokens=None):
+        """A new tenant with a key, its grants and its limits per minute."""
+        tenant = f"tenant-{next(self.names)}"
+        self.change(tenants.create_tenant, tenant)
+        made = self.change(keys.create_key, tenant)
+        for pattern in allow:
+            self.change(grants.add_grant, tenant, pattern)
+        for pattern in deny:
+            self.change(grants.add_grant, tenant, pattern, deny=True)
+        self.change(quotas.set_quota, tenant, {"requests": requests, "tokens": tokens})
+        return Caller(tenant, made.id, made.key)
+
+    def request(self, method, path, caller=None, **options):
+        headers = {**(caller.headers if caller else {}), **options.pop("headers", {})}
+        return httpx.request(method, self.url + path, headers=headers, timeout=30, **options)
+
+    def post(self, path, caller=None, **options):
+        return self.request("POST", path, caller, **options)
+
+    def embed(self, caller, body, **options):
+        return self.post("/v1/embeddings", caller, json={"model": MODEL, **body}, **options)
+
+    def wait_until(self, condition, seconds=10):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.01)
+
+    def usage(self, caller):
+        """The usage rows of a caller's key, oldest first."""
+
+        async def read():
+            await self.services.usage.flush()
+            async with self.services.database.reading() as session:
+                rows = await session.execute(
+                    select(UsageRecord).where(UsageRecord.key_id == caller.key_id).order_by(UsageRecord.time)
+                )
+                return list(rows.scalars())
+
+        return self.run(read())
+
+
+async def _serve(database_url, started, stop_box):
+    engine = FakeEngine(dimensions=8, secret="engine-secret")
+    node = await serve(engine)
+    port = node.sockets[0].getsockname()[1]
+    settings = GatewaySettings(
+        database_url=database_url,
+        nodes={"default": (f"http://127.0.0.1:{port}",)},
+        engine_secret="engine-secret",
+        default_model=MODEL,
+        max_body_bytes=1_000_000,
+        max_inputs=5000,
+        pool_patience=1.0,
+        request_timeout=20.0,
+        poll_interval=0.1,
+        snapshot_interval=0.05,
+        usage_flush_interval=0.05,
+    )
+    async with open_services(settings) as services:
+        listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(create_app(services), lifespan="off", log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not (server.started and all(n.healthy for n in services.nodes.nodes)):
+            await asyncio.sleep(0.01)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        loop = asyncio.get_running_loop()
+        stop_box.append(lambda: loop.call_soon_threadsafe(setattr, server, "should_exit", True))
+        started.set_result(RunningGateway(url, services, engine, loop, port))
+        await serving
+        listener.close()
+    node.close()
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory):
+    database_url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('gateway') / 'shoal.db'}"
+    asyncio.run(schema.upgrade(database_url))
+    started, stop = concurrent.futures.Future(), []
+
+    def run():
+        try:
+            uvloop.run(_serve(database_url, started, stop))
+        except BaseException as error:
+            if not started.done():
+                started.set_exception(error)
+            raise
+
+    thread = threading.Thread(target=run, name="gateway under test")
+    thread.start()
+    gateway = started.result(30)
+    new_model = models.NewModel(id=MODEL, source="tests/mini", aliases=("mini",), dimensions=8, input_limit=512)
+    gateway.change(models.add_model, new_model)
+    gateway.change(models.add_model, models.NewModel(id="tests/secret", source="tests/secret", input_limit=512))
+    yield gateway
+    stop[0]()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def gateway_under_test(running):
+    """The gateway, with its engine as it should be."""
+    running.engine.delay = 0.0
+    running.engine.ready = True
+    return running
+
+
+@pytest.fixture
+def caller(running):
+    """A tenant that may use everything without limit."""
+    return running.caller()

@@ -1,0 +1,98 @@
+"""Whatever JSON comes, the answer is what was asked for or an error in the wire's own shape; never a 5xx."""
+
+import json
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+)
+LIKELY = (
+    st.text(max_size=10) | st.lists(st.text(max_size=5), max_size=4) | st.lists(st.integers(-5, 101_000), max_size=4)
+)
+EMBEDDINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.sampled_from(["tests/mini", "mini", "none", ""]) | JSON,
+        "input": LIKELY | JSON,
+        "encoding_format": st.sampled_from(["float", "base64", None]) | JSON,
+        "dimensions": st.integers(-1, 9) | JSON,
+        "truncate": JSON,
+        "user": JSON,
+    },
+)
+RERANK = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.sampled_from(["tests/mini", "none"]) | JSON,
+        "query": st.text(max_size=10) | JSON,
+        "documents": st.lists(st.text(max_size=5) | st.dictionaries(st.text(max_size=4), JSON, max_size=2), max_size=4)
+        | JSON,
+        "texts": st.lists(st.text(max_size=5), max_size=4) | JSON,
+        "top_n": st.integers(-1, 5) | JSON,
+        "top_k": JSON,
+        "return_documents": st.booleans() | JSON,
+        "rank_fields": st.lists(st.text(max_size=4), max_size=2) | JSON,
+        "truncation": JSON,
+    },
+)
+OPTIONS = settings(
+    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture(scope="module")
+def client(running):
+    with httpx.Client(base_url=running.url, headers=running.caller().headers, timeout=30) as made:
+        yield made
+
+
+def check(reply):
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["x-ratelimit-limit-tokens"]
+    if reply.status_code == 200:
+        return reply.json()
+    assert reply.status_code in {400, 404}, reply.text
+    body = reply.json()
+    if "error_type" in body:
+        assert isinstance(body["error"], str)
+    else:
+        assert set(body["error"]) == {"message", "type", "param", "code"}
+        assert body["message"]
+    return None
+
+
+@OPTIONS
+@given(body=EMBEDDINGS | JSON)
+def test_embeddings_answer_any_json(client, body):
+    answer = check(client.post("/v1/embeddings", content=json.dumps(body)))
+    if answer is not None:
+        assert [item["index"] for item in answer["data"]] == list(range(len(answer["data"])))
+        assert answer["usage"]["total_tokens"] > 0
+
+
+@OPTIONS
+@given(body=RERANK | JSON)
+def test_rerank_answers_any_json(client, body):
+    answer = check(client.post("/v1/rerank", content=json.dumps(body)))
+    if isinstance(answer, dict):
+        scores = [result["relevance_score"] for result in answer["results"]]
+        assert scores == sorted(scores, reverse=True)
+
+
+@OPTIONS
+@given(body=st.binary(max_size=60))
+def test_any_bytes_are_answered(client, body):
+    check(client.post("/v1/embeddings", content=body))
+    check(client.post("/rerank", content=body))
+
+
+@OPTIONS
+@given(text=st.text(max_size=200))
+def test_any_text_is_embedded(client, text):
+    reply = client.post("/v1/embeddings", json={"model": "tests/mini", "input": [text, "x"]})
+    assert reply.status_code == 200
