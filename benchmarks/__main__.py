@@ -1,0 +1,28 @@
+"""`python -m benchmarks [end_to_end|gateway] [options]`: all of them where none is named."""
+
+import importlib
+import sys
+
+from benchmarks.processes import NotMeasurable
+from shoal.failures import StartFailure
+
+BENCHMARKS = ("end_to_end", "gateway")
+
+
+def main(arguments: list[str]) -> int:
+    """Run what was named; its own `--help` says what it takes."""
+    one = bool(arguments) and not arguments[0].startswith("-")
+    if one and arguments[0] not in BENCHMARKS:
+        print(f"No benchmark is called {arguments[0]!r}. There are: {', '.join(BENCHMARKS)}.", file=sys.stderr)
+        return 2
+    try:
+        for name in arguments[:1] if one else BENCHMARKS:
+            importlib.import_module(f"benchmarks.{name}").main(arguments[1:] if one else arguments)
+    except (NotMeasurable, StartFailure) as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
