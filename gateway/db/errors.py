@@ -55,56 +55,60 @@ def place(url: URL) -> str:
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
-_SYMPTOMS: tuple[tuple[tuple[str, ...], type[DatabaseUnusable], str], ...] = (
-    (
-        ("file is not a database", "malformed"),
-        DatabaseCorrupt,
-        "The database {place} is damaged or none at all; restore a backup, or move the file away and start afresh.",
-    ),
-    (
-        ("readonly database", "read-only transaction", "permission denied for"),
-        DatabaseReadOnly,
-        "The database {place} can not be written; check who owns it and what this user may do there.",
-    ),
-    (
-        ("no such table", "no such column", "does not exist"),
-        DatabaseNotMigrated,
-        "The database {place} is not set up for this version; run: shoal migrate.",
-    ),
-    (
-        ("database is locked", "database table is locked"),
-        DatabaseBusy,
-        "The database {place} is locked by another process; try again in a moment.",
-    ),
-    (
-        ("unable to open database file",),
-        DatabaseUnreachable,
-        "The database {place} can not be opened; check that its folder exists and that this user may write there.",
-    ),
-    (
-        ("disk is full", "no space left"),
-        DatabaseUnusable,
-        "There is no space left for the database {place}; free some and try again.",
-    ),
-    (("disk i/o error",), DatabaseUnusable, "The disk under the database {place} reports errors."),
+_UNREACHABLE = "The database {place} can not be reached: {said}."
+_READ_ONLY = "The database {place} can not be written; check who owns it and what this user may do there."
+_DAMAGED = "The database {place} is damaged or none at all; restore a backup, or move the file away and start afresh."
+_NOT_MIGRATED = "The database {place} is not set up for this version; run: shoal migrate."
+_LOCKED = "The database {place} is locked by another process; try again in a moment."
+_CLOSED = "The database {place} can not be opened; check that its folder exists and that this user may write there."
+_FULL = "There is no space left for the database {place}; free some and try again."
+_DISK = "The disk under the database {place} reports errors."
+
+_MEANINGS: tuple[tuple[str, type[DatabaseUnusable], str], ...] = (
+    # SQLite says the error by name, see sqlite.org/rescode.html
+    ("SQLITE_NOTADB", DatabaseCorrupt, _DAMAGED),
+    ("SQLITE_CORRUPT", DatabaseCorrupt, _DAMAGED),
+    ("SQLITE_READONLY", DatabaseReadOnly, _READ_ONLY),
+    ("SQLITE_CANTOPEN", DatabaseUnreachable, _CLOSED),
+    ("SQLITE_BUSY", DatabaseBusy, _LOCKED),
+    ("SQLITE_LOCKED", DatabaseBusy, _LOCKED),
+    ("SQLITE_FULL", DatabaseUnusable, _FULL),
+    ("SQLITE_IOERR", DatabaseUnusable, _DISK),
+    ("SQLITE_ERROR no such table", DatabaseNotMigrated, _NOT_MIGRATED),
+    ("SQLITE_ERROR no such column", DatabaseNotMigrated, _NOT_MIGRATED),
+    # PostgreSQL says an SQLSTATE, see appendix A of its manual
+    ("08", DatabaseUnreachable, _UNREACHABLE),  # the connection broke
+    ("28", DatabaseUnreachable, _UNREACHABLE),  # wrong user or password
+    ("3D000", DatabaseUnreachable, _UNREACHABLE),  # no such database
+    ("53100", DatabaseUnusable, _FULL),
+    ("53", DatabaseUnreachable, _UNREACHABLE),  # too many connections, out of memory
+    ("55000", DatabaseUnreachable, _UNREACHABLE),  # not accepting connections
+    ("57P", DatabaseUnreachable, _UNREACHABLE),  # starting up or shutting down
+    ("25006", DatabaseReadOnly, _READ_ONLY),
+    ("42501", DatabaseReadOnly, _READ_ONLY),
+    ("42P01", DatabaseNotMigrated, _NOT_MIGRATED),
+    ("42703", DatabaseNotMigrated, _NOT_MIGRATED),
+    ("XX001", DatabaseCorrupt, _DAMAGED),
+    ("XX002", DatabaseCorrupt, _DAMAGED),
 )
 
 
 def explain(error: Exception, url: URL) -> DatabaseUnusable | None:
     """What a failure of the driver means, or None where it says nothing about the database as a whole."""
+    broken = False
+    cause: BaseException | None = error
     if isinstance(error, DBAPIError):
         cause, broken = error.orig, error.connection_invalidated
-    elif isinstance(error, OSError | TimeoutError) or type(error).__module__.startswith("asyncpg"):
-        cause, broken = error, True  # raised while connecting: SQLAlchemy wraps only what comes later
+    elif isinstance(error, OSError):  # while it connects, the driver passes on what the network says
+        broken = True
     else:
         return None
-    if url.get_backend_name() != "sqlite" and (broken or "connection" in str(cause).lower()):
-        return DatabaseUnreachable(f"The database {place(url)} can not be reached: {_first_line(cause)}.")
-    said = str(cause).lower()
-    for phrases, kind, text in _SYMPTOMS:
-        if any(phrase in said for phrase in phrases):
-            return kind(text.format(place=place(url)))
-    return None
+    said = _first_line(cause)
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
+    for symptom, kind, text in _MEANINGS:
+        if f"{code} {said}".startswith(symptom):
+            return kind(text.format(place=place(url), said=said))
+    return DatabaseUnreachable(_UNREACHABLE.format(place=place(url), said=said)) if broken else None
 
 
 def _first_line(error: BaseException | None) -> str:

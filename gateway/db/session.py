@@ -1,9 +1,12 @@
 """The way to the database: a pool of connections and the transactions on it, opened by the composition root."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+import aiosqlite
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -90,10 +93,23 @@ def create_pool(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         return create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": 10})
     # isolation_level None: the driver starts no transactions of its own, `_begin` says which kind.
-    pool = create_async_engine(url, connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT})
+    options = {"isolation_level": None, "timeout": BUSY_TIMEOUT, "async_creator_fn": _connect_sqlite}
+    pool = create_async_engine(url, connect_args=options)
     event.listen(pool.sync_engine, "connect", _prepare_sqlite)
     event.listen(pool.sync_engine, "begin", _begin_sqlite)
     return pool
+
+
+async def _connect_sqlite(*where: Any, **options: Any) -> aiosqlite.Connection:
+    """As SQLAlchemy connects, but after a failure no thread is left that would report to an event loop since closed."""
+    connection = aiosqlite.connect(*where, **options)
+    thread = connection._thread  # noqa: SLF001 (there is no public way to it)
+    thread.daemon = True
+    try:
+        return await connection
+    except sqlite3.Error:
+        await asyncio.to_thread(thread.join)
+        raise
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
