@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from litestar import Litestar
+from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp
 
 from gateway.api.embeddings import embeddings_route
@@ -15,7 +16,7 @@ from gateway.api.models import model_routes
 from gateway.api.openapi import openapi_route
 from gateway.api.rerank import rerank_route
 from gateway.api.shell import Shell
-from gateway.auth import key_guard
+from gateway.auth import KeyCheck
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
@@ -63,12 +64,12 @@ def create_app(services: Services) -> ASGIApp:
         [
             embeddings_route(services),
             rerank_route(services),
-            *model_routes(services),
+            *model_routes(),
             *health_routes(services),
             metrics_route(services),
             openapi_route(),
         ],
-        guards=[key_guard(services.feed, services.usage.note_use)],
+        middleware=[DefineMiddleware(KeyCheck, feed=services.feed, note_use=services.usage.note_use)],
         exception_handlers=exception_handlers(services.metrics, services.settings.max_body_bytes),
         openapi_config=None,
         logging_config=None,

@@ -6,9 +6,10 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from gateway.services.quota import Reservation
-from gateway.services.snapshot import KeyEntry, ModelEntry
+from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot
 
 SCOPE_KEY = "shoal"
+NO_POLICIES = PolicySnapshot()
 
 Reply = TypeVar("Reply")
 
@@ -21,6 +22,8 @@ class Call:
     headers: Mapping[bytes, bytes]
     endpoint: str = "other"
     """The route under its first name, for metrics and usage."""
+    policies: PolicySnapshot = NO_POLICIES
+    """The snapshot that this request is judged by, from its key to its limits."""
     key: KeyEntry | None = None
     model: ModelEntry | None = None
     inputs: int = 0

@@ -38,7 +38,7 @@ def embeddings_route(services: Services) -> HTTPRouteHandler:
 async def embed(services: Services, call: Call, receive: Receive) -> Answer:
     """Embed what the body asks for. The caller is known by now (gateway/auth.py)."""
     body = decode_body(DECODE, await read_body(receive, call, services.settings.max_body_bytes))
-    model, name = choose_model(services, call, body.model)
+    model, name = choose_model(call, body.model or services.settings.default_model)
     texts = await texts_of(body.input, services.settings.max_inputs)
     call.inputs = len(texts)
     request = EmbedRequest(

@@ -7,23 +7,23 @@ from itertools import islice
 from gateway.call import Call
 from gateway.engine_client import ModelRef
 from gateway.errors import ModelNotFound, RequestError
-from gateway.services.opened import Services
 from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot
 from policies.allowlist import permitted
 
-COMPARED_NAMES = 500
-"""Names that are searched for one like the unknown name."""
+COMPARED_NAMES = 100
+"""Names that are searched for one like the unknown name: comparing is slow, and anybody with a key can ask for it."""
+LONGEST_NAME = 200
+"""Characters of an unknown name that are compared and repeated."""
 
 
-def choose_model(services: Services, call: Call, requested: str | None) -> tuple[ModelEntry, str]:
+def choose_model(call: Call, name: str | None) -> tuple[ModelEntry, str]:
     """The model, and the name that the reply must echo. Notes it on the call.
 
-    Raises RequestError if none is named and none is the default, ModelNotFound if the key may not use it.
+    Raises RequestError if none is named, ModelNotFound if the key may not use it.
     """
-    name = requested or services.settings.default_model
     if not name:
         raise RequestError("you must provide a model parameter", param="model")
-    call.model = find_model(services.feed.current, key_of(call), name)
+    call.model = find_model(call.policies, key_of(call), name)
     return call.model, name
 
 
@@ -31,8 +31,8 @@ def find_model(snapshot: PolicySnapshot, key: KeyEntry, name: str) -> ModelEntry
     """The model of this id or alias, if the key may use it."""
     model = snapshot.models.get(name)
     if model is None or not permitted(key.tenant.grants, key.grants, model.names):
-        names = [known for entry in usable_models(snapshot, key) for known in entry.names]
-        raise ModelNotFound(name, next(iter(get_close_matches(name, islice(names, COMPARED_NAMES), n=1)), None))
+        name = name[:LONGEST_NAME]
+        raise ModelNotFound(name, _most_similar(name, usable_models(snapshot, key)))
     return model
 
 
@@ -59,3 +59,8 @@ def input_limit(model: ModelEntry) -> int | None:
 def model_ref(model: ModelEntry) -> ModelRef:
     """The model as nodes must know it."""
     return ModelRef(model.id, model.source, model.revision, model.dtype, model.max_tokens, model.pinned)  # type: ignore[arg-type]  # dtype is checked at registration
+
+
+def _most_similar(name: str, models: Iterator[ModelEntry]) -> str | None:
+    names = islice((known for model in models for known in model.names), COMPARED_NAMES)
+    return next(iter(get_close_matches(name, names, n=1)), None)

@@ -10,25 +10,25 @@ from gateway.api.answers import Answer
 from gateway.api.model_choice import find_model, input_limit, key_of, usable_models
 from gateway.api.schemas import Model, Models
 from gateway.call import call_of
-from gateway.services.opened import Services
 from gateway.services.snapshot import ModelEntry
 
 ENCODE = msgspec.json.Encoder().encode
 
 
-def model_routes(services: Services) -> list[HTTPRouteHandler]:
+def model_routes() -> list[HTTPRouteHandler]:
     """The list, and one by its id or alias; slashes in an id may come raw or percent-encoded."""
 
     @get(["/v1/models", "/models"], opt={"endpoint": "/v1/models"})
     async def list_models(request: Request[Any, Any, Any]) -> Answer:
-        models = usable_models(services.feed.current, key_of(call_of(request.scope)))
+        call = call_of(request.scope)
+        models = usable_models(call.policies, key_of(call))
         return Answer(ENCODE(Models([shown(model, model.id) for model in models])))
 
     @get(["/v1/models/{model_id:path}", "/models/{model_id:path}"], opt={"endpoint": "/v1/models"})
     async def show_model(request: Request[Any, Any, Any]) -> Answer:
         call = call_of(request.scope)
         name = str(request.path_params["model_id"]).removeprefix("/")
-        call.model = find_model(services.feed.current, key_of(call), name)
+        call.model = find_model(call.policies, key_of(call), name)
         return Answer(ENCODE(shown(call.model, name)))
 
     return [list_models, show_model]

@@ -37,7 +37,7 @@ async def rerank(services: Services, call: Call, receive: Receive) -> Answer:
     """Rank what the body holds; `texts` instead of `documents` makes it TEI's wire, errors included."""
     body = decode_body(DECODE, await read_body(receive, call, services.settings.max_body_bytes))
     call.plain_errors = body.texts is not None
-    model, name = choose_model(services, call, body.model)
+    model, name = choose_model(call, body.model or services.settings.default_model)
     query, documents = query_and_documents(body, services.settings.max_inputs)
     call.inputs = len(documents)
     request = RerankRequest(

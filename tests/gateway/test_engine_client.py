@@ -1,0 +1,67 @@
+import asyncio
+
+import httpx
+import msgspec
+import pytest
+
+from engine.protocol import ErrorReply
+from gateway.engine_client import EmbedRequest, EngineClient, ModelRef, gateway_error
+from gateway.errors import EngineFailed, EngineGone, InputTooLong, Unavailable
+
+REQUEST = EmbedRequest(ModelRef("m", "m"), ["x"])
+
+
+def call(handler):
+    async def run():
+        engines = EngineClient(httpx.MockTransport(handler), "secret")
+        return await engines.embed("http://node:9000", REQUEST, 1.0)
+
+    return asyncio.run(run())
+
+
+def test_calls_carry_the_secret_and_the_request_as_msgpack():
+    seen = []
+
+    def handler(request):
+        seen.append(request)
+        return httpx.Response(503, content=msgspec.msgpack.encode(ErrorReply("queue_full", "full")))
+
+    with pytest.raises(Exception, match="overloaded"):
+        call(handler)
+    assert seen[0].url == "http://node:9000/embed"
+    assert seen[0].headers["authorization"] == "Bearer secret"
+    assert msgspec.msgpack.decode(seen[0].content, type=EmbedRequest) == REQUEST
+
+
+@pytest.mark.parametrize(
+    "failure", [httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, httpx.ConnectTimeout]
+)
+def test_a_broken_connection_may_be_tried_elsewhere(failure):
+    def handler(request):
+        raise failure("broken", request=request)
+
+    with pytest.raises(EngineGone):
+        call(handler)
+
+
+def test_a_node_that_is_too_slow_is_not_tried_elsewhere():
+    def handler(request):
+        raise httpx.ReadTimeout("slow", request=request)
+
+    with pytest.raises(Unavailable) as caught:
+        call(handler)
+    assert not isinstance(caught.value, EngineGone)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_what_is_not_the_protocol_is_a_failure_of_the_node(status):
+    with pytest.raises(EngineFailed, match="had an error") as caught:
+        call(lambda _: httpx.Response(status, content=b"<html>"))
+    assert "not the protocol" in caught.value.reason
+
+
+def test_an_error_says_what_the_node_said():
+    error = gateway_error(ErrorReply("input_too_long", "too long", index=3, limit=256, actual=300))
+    assert isinstance(error, InputTooLong)
+    assert "maximum context length is 256 tokens, however you requested 300 tokens" in error.message
+    assert error.message.endswith("(input[3])")
