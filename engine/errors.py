@@ -90,7 +90,7 @@ class InputTooLong(BadRequest):
 
     def __init__(self, *, index: int, limit: int, actual: int) -> None:
         super().__init__(
-            f"Input {index} has {actual} tokens; the model takes {limit}. Shorten it, or allow truncation.",
+            f"An input has {actual} tokens; the model takes {limit}. Shorten it, or allow truncation.",
             index=index,
             limit=limit,
             actual=actual,

@@ -27,9 +27,6 @@ M = TypeVar("M")
 COOL_DOWN = 30.0
 """Seconds for which a failed load is not tried again unless asked for."""
 
-LOADERS = 4
-"""Loads side by side."""
-
 RETRY_AFTER = 2.0
 
 
@@ -71,7 +68,7 @@ def _key(ref: ModelRef) -> Hashable:
 
 
 class Residency(Generic[M]):
-    """The models of one node. Lives on one event loop; loads in threads of its own."""
+    """The models of one node. Lives on one event loop; every load has a thread."""
 
     def __init__(
         self,
@@ -94,7 +91,6 @@ class Residency(Generic[M]):
         self._entries: dict[Hashable, Entry[M]] = {}
         self._moved = asyncio.Event()
         self._room = asyncio.Lock()
-        self._loaders = ThreadPoolExecutor(LOADERS, "load")
 
     @property
     def used(self) -> int:
@@ -149,7 +145,6 @@ class Residency(Generic[M]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._entries.clear()
-        self._loaders.shutdown(cancel_futures=True)
 
     async def _enter(self, ref: ModelRef) -> Entry[M]:
         """Count a user of the model's entry, whatever its state."""
@@ -175,12 +170,15 @@ class Residency(Generic[M]):
         loop = asyncio.get_running_loop()
         log = structlog.get_logger().bind(model=entry.ref.id)
         started = self._clock()
+        # A thread of its own that ends with the load: a second thread that has run parallel work on the CPU makes every
+        # parallel step of the device's thread slower (libgomp stops spinning once its threads outnumber the cores).
+        loader = ThreadPoolExecutor(1, "load")
         try:
-            plan = await loop.run_in_executor(self._loaders, self._plan, entry.ref)
+            plan = await loop.run_in_executor(loader, self._plan, entry.ref)
             async with self._room:
                 await self._make_room(entry, plan.bytes)
                 entry.bytes = plan.bytes
-            entry.model = await loop.run_in_executor(self._loaders, plan.load)
+            entry.model = await loop.run_in_executor(loader, plan.load)
             log.info("model_loaded", bytes=entry.bytes, seconds=round(self._clock() - started, 3))
         except EngineError as error:
             self._fail(entry, error)
@@ -192,6 +190,7 @@ class Residency(Generic[M]):
             self._fail(entry, ModelInvalid(f"The model {entry.ref.id} can not be loaded; the node's log says why."))
             log.exception("model_failed")
         finally:
+            loader.shutdown(wait=False)
             entry.loading = None
             self._on_load(entry.state)
             self._announce()
@@ -210,8 +209,9 @@ class Residency(Generic[M]):
                 idle = [replace(resident, busy=False) for resident in self._residents() if self._is_resident(resident)]
                 loading = [resident for resident in self._residents() if not self._is_resident(resident)]
                 for resident in plan_eviction([*idle, *loading], needed, self.budget) or ():
-                    condemned.append(self._entries[resident.key])
-                    condemned[-1].leaving = True
+                    if not (victim := self._entries[resident.key]).leaving:
+                        victim.leaving = True
+                        condemned.append(victim)
                 await self._moved.wait()
             for resident in victims:
                 self._evict(self._entries[resident.key])

@@ -100,6 +100,8 @@ class Runtime:
 
     async def embed(self, request: EmbedRequest) -> EmbedReply:
         """One vector per input."""
+        if not request.inputs:
+            raise BadRequest("There is nothing to embed: the list of inputs is empty.")
         with self._taking():
             started = self._clock()
             async with self._residency.acquire(request.model) as model:
@@ -118,13 +120,21 @@ class Runtime:
 
     async def rerank(self, request: RerankRequest) -> RerankReply:
         """One score per document: the cosine of its vector with the query's."""
+        if not request.documents:
+            raise BadRequest("There is nothing to rank: the list of documents is empty.")
         with self._taking():
             started = self._clock()
             async with self._residency.acquire(request.model) as model:
                 loaded = self._clock()
                 query_prompt, document_prompt = _retrieval_prompts(model.spec)
                 texts = [query_prompt + request.query, *_prompted(document_prompt, request.documents)]
-                vectors, counts, truncated, timings = await self._vectors(model, request.model, texts, request.truncate)
+                try:
+                    vectors, counts, truncated, timings = await self._vectors(
+                        model, request.model, texts, request.truncate
+                    )
+                except BadRequest as error:
+                    error.index = error.index - 1 if error.index is not None else None
+                    raise
         return RerankReply(
             scores=cosine(vectors[:1], vectors[1:]).tolist(),
             tokens=sum(counts),
@@ -177,8 +187,6 @@ class Runtime:
         self, model: Embedder, ref: ModelRef, texts: Sequence[str], truncate: bool
     ) -> tuple[Vectors, list[int], list[int], tuple[float, float, float]]:
         """Vectors (B, H), token counts, indices of the cut texts, and seconds of tokenizing, queueing and inference."""
-        if not texts:
-            raise BadRequest("There is nothing to embed: the list of inputs is empty.")
         self._scheduler.admit(len(texts))
         started = self._clock()
         limit = min(ref.max_tokens or model.spec.max_tokens, model.spec.max_tokens)

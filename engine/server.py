@@ -28,6 +28,9 @@ HttpRequest = Request[Any, Any, Any]
 MAX_BODY_BYTES = 34 * 1024 * 1024
 """32 MiB of text and its frame."""
 
+CLIENT_GONE = 499
+"""Nobody reads it; nginx's number for logs."""
+
 PUBLIC = {"public": True}
 """Routes marked so ask for no secret."""
 
@@ -136,14 +139,15 @@ async def _call(
     """Read a call, serve it while its caller stays, and count how it ended."""
     measured = _runtime(request).metrics
     started = time.perf_counter()
-    code = "ok"
+    code = "disconnected"
     try:
-        return _packed(await _while_connected(request, serve(_read(await request.body(), wanted))))
+        reply = await _while_connected(request, serve(_read(await request.body(), wanted)))
+        if reply is None:
+            return Response(b"", status_code=CLIENT_GONE)
+        code = "ok"
+        return _packed(reply)
     except Exception as error:
         code = _typed(error).code
-        raise
-    except asyncio.CancelledError:
-        code = "disconnected"
         raise
     finally:
         measured.requests.labels(name, code).inc()
@@ -159,15 +163,13 @@ def _read(body: bytes, wanted: type[T]) -> T:
         raise BadRequest(f"The body is no {wanted.__name__}: a text is not UTF-8.") from error
 
 
-async def _while_connected(request: HttpRequest, work: Coroutine[Any, Any, R]) -> R:
-    """The work's result; cancels it when the client leaves first."""
+async def _while_connected(request: HttpRequest, work: Coroutine[Any, Any, R]) -> R | None:
+    """The work's result; None, and the work cancelled, when the client leaves first."""
     working = asyncio.create_task(work)
     watching = asyncio.create_task(_disconnected(request.receive))
     try:
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise asyncio.CancelledError("the client has left")
-        return working.result()
+        return working.result() if working.done() else None
     finally:
         working.cancel()
         watching.cancel()

@@ -14,7 +14,7 @@ import numpy as np
 import tokenizers
 
 from engine.batch import TokenIds
-from engine.errors import BadRequest, CheckpointCorrupt, InputTooLong
+from engine.errors import BadRequest, CheckpointCorrupt, Draining, InputTooLong
 
 CHARACTERS_PER_TOKEN = 32
 """A text is read this far per token of the limit before it is cut; whether that was enough is checked."""
@@ -66,7 +66,11 @@ class Tokenizer:
             while self._waiting:
                 taken = [waiting for waiting in self._waiting if not waiting.done.done()]
                 self._waiting.clear()
-                outcomes = await loop.run_in_executor(executor, self._encode_all, taken)
+                outcomes: list[Tokenized | Exception]
+                try:
+                    outcomes = await loop.run_in_executor(executor, self._encode_all, taken)
+                except RuntimeError:  # the executor has been shut down
+                    outcomes = [Draining("The node has stopped.") for _ in taken]
                 for waiting, outcome in zip(taken, outcomes, strict=True):
                     if waiting.done.done():
                         continue
@@ -122,9 +126,9 @@ class Tokenizer:
         token_ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
         for index, ids in enumerate(token_ids):
             if len(ids) == 0:
-                return BadRequest(f"Input {index} has no tokens.", index=index)
+                return BadRequest("An input has no tokens.", index=index)
             if self._vocabulary is not None and ids.max() >= self._vocabulary:
-                return BadRequest(f"Input {index} has a token that the model has no embedding for.", index=index)
+                return BadRequest("An input has a token that the model has no embedding for.", index=index)
         return Tokenized(token_ids, truncated)
 
     def _explain(self, waiting: _Waiting, error: Exception) -> Exception:
@@ -133,5 +137,5 @@ class Tokenizer:
             try:
                 text.encode()
             except UnicodeEncodeError:
-                return BadRequest(f"Input {index} is not valid Unicode: it has a lone surrogate.", index=index)
+                return BadRequest("An input is not valid Unicode: it has a lone surrogate.", index=index)
         return error

