@@ -57,4 +57,5 @@ def create_admin_app(
         template_config=TemplateConfig(instance=template_engine()),
         request_max_body_size=MOST_BODY,
         openapi_config=None,
+        logging_config=None,
     )

@@ -1,1 +1,1 @@
-"""What handlers, console and command line call: every rule about tenants, keys, quotas, usage and nodes lives here once."""
+"""What handlers, console and command line call: every rule about tenants, keys, quotas, usage and nodes, once."""

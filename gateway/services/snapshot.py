@@ -18,6 +18,7 @@ from gateway.db import queries
 from gateway.db.errors import DatabaseUnusable
 from gateway.db.policy_rows import PolicyRows, policy_rows
 from gateway.db.session import Database
+from gateway.services.periodic import Periodic
 from policies.allowlist import Grant
 from policies.quota import Limit
 
@@ -92,25 +93,24 @@ class SnapshotFeed:
     logged when it begins and when it ends, and counted.
     """
 
-    def __init__(self, database: Database, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self.current = PolicySnapshot(revision=-1)
         """The snapshot in force. Take it once per request, so that one request sees one state."""
         self.failures = 0
         """Looks at the database that failed, ever."""
         self._database = database
-        self._interval = interval
         self._clock = clock
         self._looked = clock()
         self._away = False
         self._one_at_a_time = asyncio.Lock()
-        self._follower: asyncio.Task[None] | None = None
+        self._following: Periodic | None = None
 
     @classmethod
     async def open(cls, database: Database, interval: float) -> Self:
         """Load the first snapshot, or raise; then look at the database every `interval` seconds."""
-        feed = cls(database, interval)
+        feed = cls(database)
         await feed.refresh()
-        feed._follower = asyncio.create_task(feed._follow(), name="policy snapshot")
+        feed._following = Periodic(feed._follow, interval, "policy snapshot")
         return feed
 
     @property
@@ -134,21 +134,18 @@ class SnapshotFeed:
 
     async def close(self) -> None:
         """Stop following."""
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.wait([self._follower])
+        if self._following is not None:
+            await self._following.close()
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            try:
-                await self.refresh()
-            except DatabaseUnusable as error:
-                self._say_away(error.message)
-            except Exception as error:  # noqa: BLE001 (whatever it is, the feed must go on, and it is said)
-                self._say_away(repr(error))
-            else:
-                self._say_back()
+        try:
+            await self.refresh()
+        except DatabaseUnusable as error:
+            self._say_away(error.message)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the feed must go on, and it is said)
+            self._say_away(repr(error))
+        else:
+            self._say_back()
 
     def _say_away(self, why: str) -> None:
         if not self._away:

@@ -18,6 +18,7 @@ from gateway.db.errors import DatabaseUnusable
 from gateway.db.session import Database
 from gateway.db.usage_rows import insert_usage, touch_keys
 from gateway.services.ids import uuid7
+from gateway.services.periodic import Periodic
 
 log = structlog.get_logger(__name__)
 
@@ -54,24 +55,23 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
 class UsageRecorder:
     """Takes events, writes them in batches. `close` writes what is left."""
 
-    def __init__(self, database: Database, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self.failures = 0
         """Flushes that failed, ever."""
         self._database = database
-        self._interval = interval
         self._clock = clock
         self._waiting: list[UsageEvent] = []
         self._uses: dict[str, datetime] = {}
         self._uses_due = clock() + KEY_USE_INTERVAL
         self._one_at_a_time = asyncio.Lock()
-        self._flusher: asyncio.Task[None] | None = None
+        self._flushing: Periodic | None = None
         self._away = False
 
     @classmethod
     def open(cls, database: Database, interval: float) -> Self:
         """Flush every `interval` seconds from now on."""
-        recorder = cls(database, interval)
-        recorder._flusher = asyncio.create_task(recorder._keep_flushing(), name="usage flusher")
+        recorder = cls(database)
+        recorder._flushing = Periodic(recorder._flush_what_is_due, interval, "usage flusher")
         return recorder
 
     @property
@@ -99,26 +99,23 @@ class UsageRecorder:
 
     async def close(self) -> None:
         """Stop the background task and write what waits; what can not be written is said to be lost."""
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.wait([self._flusher])
+        if self._flushing is not None:
+            await self._flushing.close()
         try:
             await self.flush()
         except Exception as error:
             log.exception("usage is lost: the database is away at the end", records=self.waiting, why=_why(error))
 
-    async def _keep_flushing(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            due = self._clock() >= self._uses_due
-            try:
-                await self.flush(key_uses=due)
-            except Exception as error:  # noqa: BLE001 (whatever it is, the next flush must come, and it is said)
-                self._say_away(error)
-                continue
-            self._say_back()
-            if due:
-                self._uses_due = self._clock() + KEY_USE_INTERVAL
+    async def _flush_what_is_due(self) -> None:
+        due = self._clock() >= self._uses_due
+        try:
+            await self.flush(key_uses=due)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the next flush must come, and it is said)
+            self._say_away(error)
+            return
+        self._say_back()
+        if due:
+            self._uses_due = self._clock() + KEY_USE_INTERVAL
 
     async def _write(self, batch: Sequence[UsageEvent]) -> None:
         try:

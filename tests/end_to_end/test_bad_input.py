@@ -1,4 +1,4 @@
-"""What a careless or hostile caller sends: the right status and body, nothing counted, and the next request is served."""
+"""What careless and hostile callers send: the right status and body, nothing counted, the next request served."""
 
 import http.client
 import json
@@ -15,7 +15,9 @@ def key(server):
     """A key of a tenant whose tokens are counted, so that a test sees what was charged."""
     key = server.new_tenant("careless", "*")
     server.shoal("quota", "set", "--tenant", "careless", "--tpm", "10000000")
-    server.until(lambda: server.get("/v1/models", key).headers["x-ratelimit-limit-tokens"] == "10000000", "limit in force")
+    server.until(
+        lambda: server.get("/v1/models", key).headers["x-ratelimit-limit-tokens"] == "10000000", "limit in force"
+    )
     return key
 
 
@@ -25,7 +27,10 @@ def tokens_left(server, key) -> int:
 
 def post(server, key, content: bytes, **headers: str) -> httpx.Response:
     return httpx.post(
-        f"{server.url}/v1/embeddings", content=content, headers={"authorization": f"Bearer {key}", **headers}, timeout=120
+        f"{server.url}/v1/embeddings",
+        content=content,
+        headers={"authorization": f"Bearer {key}", **headers},
+        timeout=120,
     )
 
 
@@ -50,7 +55,12 @@ def body(**fields) -> bytes:
         (body(input="x", dimensions=0), 400, None, "dimensions"),
         (body(input="x", dimensions=64), 400, None, "This model does not support specifying dimensions."),
         (body(input="x", encoding_format="hex"), 400, None, "encoding_format"),
-        (body(input="word " * 400, truncate=False), 400, "context_length_exceeded", "maximum context length is 256 tokens"),
+        (
+            body(input="word " * 400, truncate=False),
+            400,
+            "context_length_exceeded",
+            "maximum context length is 256 tokens",
+        ),
         (b'{"model": "no\\u0000model", "input": "x"}', 404, "model_not_found", "does not exist"),
     ],
 )
@@ -101,8 +111,8 @@ def test_a_caller_that_leaves_is_not_charged(server, key) -> None:
     left_before = tokens_left(server, key)
     content = body(input=["some words of a caller who will not wait"] * 3000)
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        head = f"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(content)}\r\n\r\n"
-        connection.sendall(head.encode() + content)
+        headers = f"host: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(content)}\r\n\r\n"
+        connection.sendall(f"POST /v1/embeddings HTTP/1.1\r\n{headers}".encode() + content)
         server.until(lambda: tokens_left(server, key) < left_before - 1000, "the request is being served")
     server.until(lambda: tokens_left(server, key) >= left_before - 100, "everything is given back", limit=5)
     assert post(server, key, body(input="next")).status_code == 200
@@ -121,7 +131,9 @@ def test_a_body_without_content_type_is_read_as_json(server, key) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("credential", ["", "Bearer", "Bearer ", "Bearer sk-shoal-x", "Bearer sk-shoal-aaaaaaaaaaaa-" + "b" * 43, "Basic eDp5"])
+@pytest.mark.parametrize(
+    "credential", ["", "Bearer", "Bearer sk-shoal-x", "Bearer sk-shoal-aaaaaaaaaaaa-" + "b" * 43, "Basic eDp5"]
+)
 def test_keys_that_are_none_are_401(server, credential) -> None:
     reply = httpx.post(f"{server.url}/v1/embeddings", content=body(input="x"), headers={"authorization": credential})
     assert reply.status_code == 401

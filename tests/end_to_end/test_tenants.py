@@ -69,7 +69,9 @@ def test_token_quota_is_charged_the_truth_not_the_estimate(server) -> None:
     server.until(
         lambda: server.get("/v1/models", key).headers.get("x-ratelimit-limit-tokens") == "1000", "the limit is in force"
     )
-    reply = server.embed(key, {"model": STARTER, "input": "a sentence of many bytes and few tokens, internationalization"})
+    reply = server.embed(
+        key, {"model": STARTER, "input": "a sentence of many bytes and few tokens, internationalization"}
+    )
     used = reply.json()["usage"]["total_tokens"]
     left = int(server.get("/v1/models", key).headers["x-ratelimit-remaining-tokens"])
     assert 1000 - used - 1 <= left <= 1000
