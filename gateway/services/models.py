@@ -123,7 +123,7 @@ async def _row(session: AsyncSession, name: str) -> Model:
 def _check(model: NewModel) -> None:
     checked_model_name(model.id)
     checked_name(model.pool, "pool")
-    names = (model.id, *(checked_model_name(alias, "alias") for alias in model.aliases))
+    names = (model.id, *(checked_model_name(alias, "an alias") for alias in model.aliases))
     if len(set(names)) < len(names):
         raise RequestError(f"A name of the model '{model.id}' is given twice: {', '.join(names)}.", param="alias")
     if model.dtype is not None and model.dtype not in DTYPES:

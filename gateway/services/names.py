@@ -29,15 +29,15 @@ def known_spelling(name: str) -> str | None:
     return name if name.isprintable() else None
 
 
-def checked_model_name(name: str, of: str = "model id") -> str:
+def checked_model_name(name: str, of: str = "a model id") -> str:
     """A model's id or alias: what a hub id may have, so that it can stand in a URL, a pattern and a log line."""
     if MODEL_NAME.fullmatch(name) is None or "//" in name or ".." in name:
         raise RequestError(
-            f"{name!r} can not be a {of}: use 1 to 200 letters, digits and ._:/@+- beginning with a letter or digit.",
+            f"{name!r} can not be {of}: use 1 to 200 letters, digits and ._:/@+- beginning with a letter or digit.",
             param="id",
         )
     if name.endswith(SUFFIXES):
-        raise RequestError(f"{name!r} can not be a {of}: the endings :query and :document choose a prompt.", param="id")
+        raise RequestError(f"{name!r} can not be {of}: the endings :query and :document choose a prompt.", param="id")
     return name
 
 

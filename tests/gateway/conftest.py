@@ -20,9 +20,15 @@ import pytest
 
 from gateway.db.schema import upgrade
 from gateway.db.session import Database
+from gateway.db.tables import Row
 from gateway.services.audit import Actor
 
 TEMPLATE = "migrated"
+SHARED = "shared"
+EMPTY = (
+    *(f"DELETE FROM {table.name}" for table in reversed(Row.metadata.sorted_tables) if table.name != "policy_revision"),
+    "UPDATE policy_revision SET revision = 0",
+)
 
 
 @dataclass
@@ -81,6 +87,7 @@ def postgres() -> Iterator[Postgres]:
                 time.sleep(0.05)
             server.admin(f"CREATE DATABASE {TEMPLATE}")
             asyncio.run(upgrade(server.url(TEMPLATE)))
+            server.admin(f"CREATE DATABASE {SHARED} TEMPLATE {TEMPLATE}")
             yield server
         finally:
             process.send_signal(signal.SIGINT)  # "fast": does not wait for connections to end
@@ -101,7 +108,7 @@ def _numbers() -> Iterator[int]:
 
 @pytest.fixture
 def postgres_database(postgres: Postgres, _numbers: Iterator[int]) -> Iterator[str]:
-    """The name of a migrated database on the server."""
+    """The name of a migrated database on the server, for tests that change more than rows."""
     name = f"test_{next(_numbers)}"
     postgres.admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield name
@@ -113,7 +120,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A migrated database; tests that use it run on both kinds."""
     if request.param == "postgresql":
         server: Postgres = request.getfixturevalue("postgres")
-        return server.url(request.getfixturevalue("postgres_database"))
+        server.admin(*EMPTY, database=SHARED)
+        return server.url(SHARED)
     shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "shoal.db")
     return f"sqlite:///{tmp_path / 'shoal.db'}"
 

@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 import sqlite3
 
 import pytest
@@ -19,6 +20,15 @@ from gateway.db.session import create_pool, parse_url
 from gateway.db.tables import Row
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, sqlite_template, tmp_path) -> str:
+    """A database of its own, since these tests change the tables."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres").url(request.getfixturevalue("postgres_database"))
+    shutil.copy(sqlite_template, tmp_path / "shoal.db")
+    return f"sqlite:///{tmp_path / 'shoal.db'}"
 
 
 async def look(url, function):
