@@ -55,7 +55,7 @@ class EngineClient:
     def __init__(self, transport: httpx.AsyncBaseTransport, secret: str = "") -> None:
         self._transport = transport
         self._headers = httpx.Headers({"content-type": MEDIA_TYPE, "authorization": f"Bearer {secret}"})
-        self._urls: dict[str, httpx.URL] = {}
+        self._addresses: dict[str, tuple[httpx.URL, httpx.Headers]] = {}
         self._encode = msgspec.msgpack.Encoder().encode
         self._embed_reply = msgspec.msgpack.Decoder(EmbedReply).decode
         self._rerank_reply = msgspec.msgpack.Decoder(RerankReply).decode
@@ -88,11 +88,12 @@ class EngineClient:
     async def _call(
         self, method: str, url: str, body: msgspec.Struct | None, patience: float, decode: Callable[[bytes], Reply]
     ) -> Reply:
+        address, headers = self._address(url)
         request = httpx.Request(
             method,
-            self._url(url),
-            headers=self._headers,
-            content=None if body is None else self._encode(body),
+            address,
+            headers=headers,
+            stream=httpx.ByteStream(b"" if body is None else self._encode(body)),
             extensions={"timeout": {"connect": CONNECT_PATIENCE, "pool": patience, "read": patience}},
         )
         try:
@@ -111,11 +112,14 @@ class EngineClient:
         except msgspec.DecodeError as error:
             raise EngineFailed(f"{url} answered what is not the protocol: {error}") from error
 
-    def _url(self, text: str) -> httpx.URL:
-        url = self._urls.get(text)
-        if url is None:
-            url = self._urls[text] = httpx.URL(text)
-        return url
+    def _address(self, text: str) -> tuple[httpx.URL, httpx.Headers]:
+        """A URL and its headers, parsed once: what httpx would do for each request costs more than sending it."""
+        known = self._addresses.get(text)
+        if known is None:
+            url = httpx.URL(text)
+            headers = httpx.Headers([("host", url.netloc.decode("ascii")), *self._headers.items()])
+            known = self._addresses[text] = url, headers
+        return known
 
 
 def gateway_error(reply: ErrorReply) -> GatewayError:
