@@ -63,7 +63,7 @@ def postgres() -> Iterator[Postgres]:
     found = Path(here).resolve().parent if here else max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
     if found is None:
         missing = "PostgreSQL is not tested: no server here. On Debian: apt-get install postgresql"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)  # noqa: TID251 (CI's own variable)
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     # The server refuses to run as root, and pytest's folders are closed to other users.
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
     folder = Path(tempfile.mkdtemp(prefix="shoal-postgres-"))
