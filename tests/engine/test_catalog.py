@@ -53,7 +53,8 @@ def test_pooling_that_is_not_known_is_refused(config, error):
 
 
 @pytest.mark.parametrize(
-    ("limit", "tokenizer", "expected"), [(None, None, 40), (16, None, 16), (None, 1e30, 40), (512, 24, 24), (30, 20, 20)]
+    ("limit", "tokenizer", "expected"),
+    [(None, None, 40), (16, None, 16), (None, 1e30, 40), (512, 24, 24), (30, 20, 20)],
 )
 def test_the_shortest_claim_limits_the_input(build_checkpoint, edit_json, limit, tokenizer, expected):
     folder = build_checkpoint().folder
@@ -140,7 +141,11 @@ def test_bytes_in_memory_follow_the_type(build_checkpoint):
     save_file({name: tensor.half() for name, tensor in tensors.items()}, folder / "model.safetensors")
     spec = describe(folder)
     elements = sum(tensor.numel() for tensor in tensors.values())
-    assert (spec.weight_bytes, spec.resident_bytes(4), spec.resident_bytes(2)) == (2 * elements, 4 * elements, 2 * elements)
+    assert (spec.weight_bytes, spec.resident_bytes(4), spec.resident_bytes(2)) == (
+        2 * elements,
+        4 * elements,
+        2 * elements,
+    )
 
 
 def test_unknown_architectures_are_named(build_checkpoint, edit_json):

@@ -1,0 +1,325 @@
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import Draining, InferenceFailed, OutOfMemory, QueueFull
+from engine.scheduler import Scheduler
+from engine.waiting import Item, Job, take_batch
+
+
+class Gone:
+    """Stands in for a future."""
+
+    def __init__(self, gone):
+        self.done = lambda: gone
+
+
+def items(sizes, gone=()):
+    return [
+        Item(Job(None, [], Gone(place in gone), arrived=place), place, tokens) for place, tokens in enumerate(sizes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "gone", "budget", "taken", "passed"),
+    [
+        ([], (), 10, [], 0),
+        ([4, 4, 4], (), 8, [0, 1], 2),
+        ([4, 4, 4], (), 100, [0, 1, 2], 3),
+        ([50, 1], (), 10, [0], 1),  # above the budget: alone
+        ([1, 50, 1], (), 10, [0], 1),  # nothing overtakes
+        ([4, 4, 4], {0, 1}, 4, [2], 3),
+        ([4, 4], {0, 1}, 4, [], 2),
+        ([4, 9, 4], {1}, 8, [0, 2], 3),
+    ],
+)
+def test_a_batch_takes_the_oldest_up_to_the_budget(sizes, gone, budget, taken, passed):
+    batch, count = take_batch(items(sizes, gone), budget)
+    assert [item.place for item in batch] == taken
+    assert count == passed
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=40), st.integers(1, 60))
+def test_batch_after_batch_everything_is_taken_once_in_order(waiting, budget):
+    gone = {place for place, (_, left) in enumerate(waiting) if left}
+    queue = items([tokens for tokens, _ in waiting], gone)
+    order = []
+    while queue:
+        batch, passed = take_batch(queue, budget)
+        assert passed > 0
+        assert len(batch) == 1 or sum(item.tokens for item in batch) <= budget
+        order += [item.place for item in batch]
+        del queue[:passed]
+    assert order == [place for place in range(len(waiting)) if place not in gone]
+
+
+class FakeModel:
+    """Gives each sequence its first id and its length. A batch can be held, or made to fail, by what it contains."""
+
+    def __init__(self):
+        self.batches = []
+        self.packed = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.started = threading.Event()
+        self.breaks = lambda batch: None
+
+    def pack(self, token_ids):
+        self.packed.append(len(token_ids))
+        return list(token_ids)
+
+    def run(self, batch):
+        self.started.set()
+        assert self.gate.wait(20)
+        self.breaks(batch)
+        self.batches.append([int(ids[0]) for ids in batch])
+        return np.array([[ids[0], len(ids)] for ids in batch], dtype=np.float32)
+
+
+def texts(*sizes, first=0):
+    """Sequences of these lengths, whose first ids count up."""
+    return [np.full(size, first + place, dtype=np.int32) for place, size in enumerate(sizes)]
+
+
+@pytest.fixture
+def scheduled(run):
+    """Runs `work(scheduler, model)` with a scheduler of 10 tokens a batch."""
+
+    def scheduled_run(work, **settings):
+        async def opened():
+            scheduler = Scheduler(**{"batch_tokens": 10, "max_waiting_tokens": 1000, **settings})
+            try:
+                return await work(scheduler, FakeModel())
+            finally:
+                await scheduler.close()
+
+        return run(opened())
+
+    return scheduled_run
+
+
+async def started(model):
+    """Until a batch is on the device."""
+    while not model.started.is_set():
+        await asyncio.sleep(0.001)
+
+
+async def until(true):
+    while not true():
+        await asyncio.sleep(0.001)
+
+
+def test_vectors_come_back_in_the_order_of_the_inputs(scheduled):
+    async def work(scheduler, model):
+        ran = await scheduler.run(model, texts(3, 9, 1, 3, 7))
+        assert ran.vectors.tolist() == [[0, 3], [1, 9], [2, 1], [3, 3], [4, 7]]
+        assert ran.queued >= 0
+        assert ran.inference >= 0
+        assert scheduler.waiting_tokens == scheduler.waiting_requests == 0
+
+    scheduled(work)
+
+
+def test_a_big_request_spreads_over_batches_shortest_first(scheduled):
+    async def work(scheduler, model):
+        await scheduler.run(model, texts(9, 2, 4, 2))
+        assert model.batches == [[1, 3, 2], [0]]
+
+    scheduled(work)
+
+
+def test_requests_that_arrive_meanwhile_share_the_next_batch(scheduled):
+    async def work(scheduler, model):
+        model.gate.clear()
+        jobs = [asyncio.create_task(scheduler.run(model, texts(2, first=0)))]
+        await started(model)
+        jobs += [asyncio.create_task(scheduler.run(model, texts(2, first=place))) for place in (1, 2, 3)]
+        await asyncio.sleep(0)
+        assert scheduler.waiting_tokens == 6
+        assert scheduler.waiting_requests == 4
+        model.gate.set()
+        await asyncio.gather(*jobs)
+        assert model.batches == [[0], [1, 2, 3]]
+
+    scheduled(work)
+
+
+def test_a_full_batch_is_packed_while_one_runs_and_a_part_of_one_is_not(scheduled):
+    async def work(scheduler, model):
+        model.gate.clear()
+        jobs = [asyncio.create_task(scheduler.run(model, texts(2)))]
+        await started(model)
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(4))))
+        await asyncio.sleep(0.02)
+        assert model.packed == [1]
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(6))))
+        await until(lambda: len(model.packed) == 2)
+        assert model.batches == []
+        model.gate.set()
+        await asyncio.gather(*jobs)
+        assert model.packed == [1, 2]
+
+    scheduled(work)
+
+
+def test_models_take_turns_by_their_oldest_item(scheduled):
+    ticks = iter(range(1000))
+
+    async def work(scheduler, model):
+        other = FakeModel()
+        model.gate.clear()
+        jobs = [asyncio.create_task(scheduler.run(model, texts(2)))]
+        await started(model)
+        order = []
+        for taker, name in ((model, "a"), (other, "b"), (model, "a"), (other, "b")):
+            taker.breaks = lambda _, name=name: order.append(name)
+            jobs.append(asyncio.create_task(scheduler.run(taker, texts(9))))
+            await asyncio.sleep(0)
+        model.gate.set()
+        await asyncio.gather(*jobs)
+        assert order == ["a", "a", "b", "a", "b"]
+
+    scheduled(work, clock=lambda: next(ticks))
+
+
+def test_who_has_left_is_dropped_when_taken(scheduled):
+    async def work(scheduler, model):
+        model.gate.clear()
+        first = asyncio.create_task(scheduler.run(model, texts(2)))
+        await started(model)
+        leaving = asyncio.create_task(scheduler.run(model, texts(2, 2, first=50)))
+        staying = asyncio.create_task(scheduler.run(model, texts(2, first=70)))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        model.gate.set()
+        await asyncio.gather(first, staying)
+        assert model.batches == [[0], [70]]
+        assert scheduler.waiting_tokens == 0
+
+    scheduled(work)
+
+
+def test_who_leaves_during_a_batch_waits_for_the_device_to_let_go(scheduled):
+    async def work(scheduler, model):
+        model.gate.clear()
+        leaving = asyncio.create_task(scheduler.run(model, texts(2)))
+        await started(model)
+        leaving.cancel()
+        await asyncio.sleep(0.02)
+        assert not leaving.done()
+        model.gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert model.batches == [[0]]
+
+    scheduled(work)
+
+
+def test_past_the_bound_a_request_is_refused_and_told_when_to_come_back(scheduled):
+    async def work(scheduler, model):
+        model.gate.clear()
+        jobs = [asyncio.create_task(scheduler.run(model, texts(2)))]
+        await started(model)
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(15))))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull) as refused:
+            await scheduler.run(model, texts(6))
+        assert refused.value.retry_after > 0
+        model.gate.set()
+        await asyncio.gather(*jobs)
+        await scheduler.run(model, texts(6))
+
+    scheduled(work, batch_tokens=30, max_waiting_tokens=20)
+
+
+def test_the_time_to_come_back_is_the_queue_over_the_measured_speed(scheduled):
+    now = 0.0
+
+    def clock():
+        nonlocal now
+        now += 1.0
+        return now
+
+    async def work(scheduler, model):
+        await scheduler.run(model, texts(10))
+        assert scheduler.tokens_per_second == 10.0
+        model.started.clear()
+        model.gate.clear()
+        jobs = [asyncio.create_task(scheduler.run(model, texts(1)))]
+        await started(model)
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(400))))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull) as refused:
+            scheduler.admit(601)
+        assert refused.value.retry_after == 40.0
+        scheduler.admit(600)
+        model.gate.set()
+        await asyncio.gather(*jobs)
+
+    scheduled(work, batch_tokens=1000, clock=clock)
+
+
+def test_one_request_is_admitted_however_big_when_nothing_waits(scheduled):
+    async def work(scheduler, model):
+        ran = await scheduler.run(model, texts(*[5] * 100))
+        assert ran.vectors[:, 0].tolist() == list(range(100))
+
+    scheduled(work, max_waiting_tokens=20)
+
+
+def test_a_batch_that_fails_fails_only_its_own_items(scheduled, capsys):
+    def breaks(batch):
+        if any(ids[0] == 66 for ids in batch):
+            raise ValueError("kernel")
+
+    async def work(scheduler, model):
+        model.breaks = breaks
+        outcomes = await asyncio.gather(
+            scheduler.run(model, texts(9, first=1)),
+            scheduler.run(model, texts(9, 9, first=65)),
+            scheduler.run(model, texts(9, first=80)),
+            return_exceptions=True,
+        )
+        assert outcomes[0].vectors.tolist() == [[1, 9]]
+        assert isinstance(outcomes[1], InferenceFailed)
+        assert "kernel" not in outcomes[1].message
+        assert outcomes[2].vectors.tolist() == [[80, 9]]
+        assert (await scheduler.run(model, texts(3))).vectors.tolist() == [[0, 3]]
+
+    scheduled(work)
+
+
+def test_out_of_memory_halves_the_batch_and_fails_only_what_never_fits(scheduled):
+    def breaks(batch):
+        if sum(map(len, batch)) > 4:
+            raise torch.OutOfMemoryError
+
+    async def work(scheduler, model):
+        model.breaks = breaks
+        outcomes = await asyncio.gather(
+            *(scheduler.run(model, texts(size)) for size in (2, 2, 6, 2)), return_exceptions=True
+        )
+        assert [type(outcome) is OutOfMemory for outcome in outcomes] == [False, False, True, False]
+
+    scheduled(work, batch_tokens=100)
+
+
+def test_closing_refuses_what_waits_and_finishes_what_runs(scheduled):
+    async def work(scheduler, model):
+        model.gate.clear()
+        running = asyncio.create_task(scheduler.run(model, texts(2)))
+        await started(model)
+        closing = asyncio.create_task(scheduler.close())
+        await asyncio.sleep(0)
+        model.gate.set()
+        with pytest.raises(Draining):
+            await running
+        await closing
+
+    scheduled(work)
