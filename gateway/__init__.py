@@ -1,1 +1,1 @@
-"""The public API and its state: who asks, what they may use, how much, and which engine node answers. Never imports torch."""
+"""The public API and its state: who asks, what they may use, how much, which node answers. Never imports torch."""

@@ -4,7 +4,7 @@ The only place beside services/nodes.py that knows `engine.protocol`; the types 
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import httpx
 import msgspec
@@ -41,7 +41,26 @@ __all__ = [
     "RerankReply",
     "RerankRequest",
     "gateway_error",
+    "model_ref",
 ]
+
+
+class RegisteredModel(Protocol):
+    """A model of the register, in whichever form it is at hand."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def revision(self) -> str | None: ...
+    @property
+    def dtype(self) -> str | None: ...
+    @property
+    def max_tokens(self) -> int | None: ...
+    @property
+    def pinned(self) -> bool: ...
+
 
 CONNECT_PATIENCE = 2.0
 """Seconds; nodes are near."""
@@ -166,3 +185,8 @@ _BY_CODE: dict[str, Callable[[ErrorReply], GatewayError]] = {
     "out_of_memory": _overloaded,
     "draining": lambda reply: EngineGone(reply.message, retry_after=reply.retry_after or 1.0),
 }
+
+
+def model_ref(model: RegisteredModel) -> ModelRef:
+    """The model as nodes must know it. Its dtype was checked when it was registered."""
+    return ModelRef(model.id, model.source, model.revision, model.dtype, model.max_tokens, model.pinned)  # type: ignore[arg-type]

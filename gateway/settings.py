@@ -1,4 +1,4 @@
-"""The gateway's settings: plain data. The command line reads options and environment (shoal/options.py) and fills it."""
+"""The gateway's settings: plain data, filled by the command line (shoal/options.py)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,5 +1,6 @@
 """A gateway in this process: services opened, the API and the console side by side, served until a stop."""
 
+import gc
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -30,8 +31,20 @@ async def serve_gateway(
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
         app = side_by_side(create_app(services), create_admin_app(services, session_key=session_key))
+        settle_garbage_collection()
         companion = beside(services) if beside is not None else None
         await process.serve(app, sock, stop, grace_period=settings.grace_period, beside=companion)
+
+
+def settle_garbage_collection() -> None:
+    """Take what was made at the start out of the collector's rounds, and make these rarer.
+
+    Requests leave few cycles; going through a hundred thousand long-lived objects for them costs up to a fifth of the
+    processor time at 32 connections (measured).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def side_by_side(api: ASGIApp, console: ASGIApp) -> ASGIApp:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import httpx
 
-from gateway.engine_client import EngineClient, ModelRef, NodeStatus
+from gateway.engine_client import EngineClient, NodeStatus, model_ref
 from gateway.errors import EngineGone, GatewayError, NotFound
 from gateway.services.models import ModelInfo
 from shoal.data_folder import DataFolder
@@ -62,15 +62,7 @@ def known_nodes(nodes: list[str], secret: str, data_dir: Path) -> tuple[dict[str
 
 
 async def _call(verb: NodeCall, url: str, model: ModelInfo, secret: str) -> NodeStatus:
-    reference = ModelRef(
-        id=model.id,
-        source=model.source,
-        revision=model.revision,
-        dtype=model.dtype,
-        max_tokens=model.max_tokens,
-        pinned=model.pinned,
-    )
-    return await _ask(url, secret, lambda client, url: getattr(client, verb)(url, reference, PATIENCE))
+    return await _ask(url, secret, lambda client, url: getattr(client, verb)(url, model_ref(model), PATIENCE))
 
 
 async def _ask(url: str, secret: str, question: Callable[[EngineClient, str], Awaitable[NodeStatus]]) -> NodeStatus:

@@ -95,6 +95,7 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who the caller is must not be the caller's to say
         timeout_keep_alive=int(KEEP_ALIVE),
         timeout_graceful_shutdown=max(1, int(grace_period)),
     )

@@ -5,7 +5,6 @@ from difflib import get_close_matches
 from itertools import islice
 
 from gateway.call import Call
-from gateway.engine_client import ModelRef
 from gateway.errors import ModelNotFound, RequestError
 from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot
 from policies.allowlist import permitted
@@ -54,11 +53,6 @@ def input_limit(model: ModelEntry) -> int | None:
     """Tokens that one input may have; None if nobody knows yet."""
     limits = [limit for limit in (model.max_tokens, model.input_limit) if limit is not None]
     return min(limits, default=None)
-
-
-def model_ref(model: ModelEntry) -> ModelRef:
-    """The model as nodes must know it."""
-    return ModelRef(model.id, model.source, model.revision, model.dtype, model.max_tokens, model.pinned)  # type: ignore[arg-type]  # dtype is checked at registration
 
 
 def _most_similar(name: str, models: Iterator[ModelEntry]) -> str | None:

@@ -10,11 +10,11 @@ from litestar.types import Receive
 from gateway.api.answers import Answer
 from gateway.api.attendance import attended
 from gateway.api.bodies import decode_body, invalid, may_truncate, missing, read_body, too_many
-from gateway.api.model_choice import choose_model, input_limit, key_of, model_ref
+from gateway.api.model_choice import choose_model, input_limit, key_of
 from gateway.api.ranking import render_ranking, render_tei
 from gateway.api.schemas import RerankBody
 from gateway.call import Call, call_of
-from gateway.engine_client import RerankRequest
+from gateway.engine_client import RerankRequest, model_ref
 from gateway.services.opened import Services
 from policies.estimate import tokens_upper_bound
 

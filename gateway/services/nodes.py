@@ -171,8 +171,10 @@ class NodeDirectory:
             self._announce()
 
     def _mark_away(self, node: Node, reason: str) -> None:
-        if node.healthy or node.failure != reason:
+        if node.healthy:
             self._log.warning("engine node is away", node=node.url, pool=node.pool, reason=reason)
+        elif node.failure != reason:
+            self._log.debug("engine node is not there", node=node.url, pool=node.pool, reason=reason)
         node.healthy, node.failure = False, reason
         node.look.set()
 

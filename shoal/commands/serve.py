@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 
-from gateway.api.model_choice import model_ref
 from gateway.db import schema
 from gateway.db.session import Database
-from gateway.engine_client import NodeStatus
+from gateway.engine_client import NodeStatus, model_ref
 from gateway.errors import GatewayError, Unavailable
 from gateway.services.opened import Services
 from gateway.settings import GatewaySettings
