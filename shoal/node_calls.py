@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-import httpx
-
 from gateway.engine_client import EngineClient, NodeStatus, model_ref
-from gateway.errors import EngineGone, GatewayError, NotFound
+from gateway.errors import EngineFailed, EngineGone, GatewayError, NotFound, Unavailable
 from gateway.services.models import ModelInfo
+from gateway.transport import AsyncioTransport
 from shoal.data_folder import DataFolder
 from shoal.options import DEFAULT_POOL, parse_nodes
 
@@ -66,13 +65,14 @@ async def _call(verb: NodeCall, url: str, model: ModelInfo, secret: str) -> Node
 
 
 async def _ask(url: str, secret: str, question: Callable[[EngineClient, str], Awaitable[NodeStatus]]) -> NodeStatus:
-    client = EngineClient(httpx.AsyncHTTPTransport(), secret)
+    client = EngineClient(AsyncioTransport(), secret)
     try:
         return await question(client, url)
     except EngineGone as error:
-        raise EngineGone(f"The engine node {url} does not answer; is it running?") from error
+        raise Unavailable(f"The engine node {url} does not answer; is it running?") from error
+    except EngineFailed as error:
+        raise Unavailable(f"The engine node {url} failed: {error.reason}") from error
     except GatewayError as error:
-        error.args = (f"The engine node {url} says: {getattr(error, 'reason', error.message)}",)
-        raise
+        raise Unavailable(f"The engine node {url} says: {error.message}") from error
     finally:
         await client.close()

@@ -1,0 +1,143 @@
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import msgspec
+import pytest
+
+from engine.protocol import ErrorReply, ModelRef, ModelRequest, NodeStatus
+
+STARTER = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+class Node(HTTPServer):
+    """An engine node as far as the command line sees one."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[tuple[str, ModelRef]] = []
+        self.refusal: ErrorReply | None = None
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Node
+
+    def do_POST(self) -> None:
+        request = msgspec.msgpack.decode(self.rfile.read(int(self.headers["content-length"])), type=ModelRequest)
+        if self.headers["authorization"] != "Bearer the-secret":
+            return self.answer(401, ErrorReply("unauthorized", "Not this node's secret."))
+        self.server.asked.append((self.path, request.model))
+        if self.server.refusal is not None:
+            return self.answer(422, self.server.refusal)
+        status = NodeStatus(
+            protocol=1, version="0", device="cpu", ready=True, memory_budget=500 * 2**20, memory_used=87 * 2**20,
+            waiting_requests=0, waiting_tokens=0, tokens_per_second=0, models=[],
+        )  # fmt: skip
+        return self.answer(200, status)
+
+    def answer(self, status: int, reply: msgspec.Struct) -> None:
+        body = msgspec.msgpack.encode(reply)
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    with Node() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def registered(shoal) -> None:
+    shoal("model", "add", STARTER, "--alias", "mini", "--alias", "all-minilm", "--pin", "--max-tokens", "128")
+
+
+def test_a_model_is_looked_at_and_registered_with_what_was_found(shoal, data_dir, registered) -> None:
+    shown = shoal("model", "show", "mini", "--json").json
+    del shown["created_at"]
+    assert shown == {
+        "id": STARTER,
+        "source": STARTER,
+        "revision": None,
+        "pool": "default",
+        "aliases": ["all-minilm", "mini"],
+        "dtype": None,
+        "max_tokens": 128,
+        "pinned": True,
+        "dimensions": 384,
+        "input_limit": 256,
+    }
+    assert shoal("model", "list").rows[1] == [STARTER, "all-minilm, mini", "default", "384", "256", "yes"]
+    assert ["dimensions", "384"] in shoal("model", "show", STARTER).rows
+
+
+def test_registering_says_how_to_let_a_tenant_use_it(shoal, data_dir) -> None:
+    done = shoal("model", "add", STARTER)
+    assert "384 dimensions, inputs of up to 256 tokens" in done.out
+    assert f"shoal allow add {STARTER} --tenant NAME --data-dir {data_dir}" in done.out
+
+
+def test_a_folder_is_registered_by_its_absolute_path(shoal, tmp_path, monkeypatch) -> None:
+    (tmp_path / "weights").mkdir()
+    monkeypatch.chdir(tmp_path)
+    shoal("model", "add", "mine", "--source", "weights", "--unchecked")
+    assert shoal("model", "show", "mine", "--json").json["source"] == str(tmp_path / "weights")
+
+
+def test_what_could_not_be_served_is_refused_at_once(shoal, refused, tmp_path) -> None:
+    empty, strange = tmp_path / "empty", tmp_path / "strange"
+    empty.mkdir()
+    strange.mkdir()
+    (strange / "config.json").write_text(json.dumps({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}))
+    assert "is no model folder" in refused("model", "add", "a", "--source", str(empty))
+    assert "GPT2LMHeadModel" in refused("model", "add", "b", "--source", str(strange))
+    assert "There is no folder /nowhere/at/all" in refused("model", "add", "c", "--source", "/nowhere/at/all")
+    assert "what the model takes" in refused("model", "add", STARTER, "--max-tokens", "4096")
+    assert shoal("model", "list").rows == [["model", "aliases", "pool", "dimensions", "max tokens", "pinned"]]
+
+
+def test_a_name_that_is_taken_is_refused(refused, registered) -> None:
+    assert f"belongs to the model '{STARTER}' already" in refused("model", "add", "mini", "--unchecked")
+
+
+def test_a_removed_model_is_gone(shoal, refused, registered) -> None:
+    assert shoal("model", "remove", "mini").out == f"Model '{STARTER}' is no longer registered.\n"
+    assert refused("model", "show", "mini") == "Error: No model is called 'mini'; see: shoal model list."
+
+
+@pytest.mark.parametrize("verb", ["load", "unload"])
+def test_the_node_of_the_running_server_is_asked(shoal, data_dir, node, registered, verb) -> None:
+    (data_dir / "runtime.json").write_text(json.dumps({"node_url": node.url, "engine_secret": "the-secret"}))
+    assert shoal("model", verb, "mini").out == f"{node.url}: '{STARTER}' is {verb}ed; models take 87 of 500 MiB.\n"
+    assert node.asked == [(f"/{verb}", ModelRef(id=STARTER, source=STARTER, max_tokens=128, pinned=True))]
+
+
+def test_nodes_of_other_pools_are_not_asked(shoal, node, registered) -> None:
+    others = ("--node", "l4=http://127.0.0.1:1", "--node", node.url, "--engine-secret", "the-secret")
+    shoal("model", "load", "mini", *others)
+    assert len(node.asked) == 1
+
+
+def test_what_a_node_says_is_passed_on(refused, node, registered) -> None:
+    asked = ("model", "load", "mini", "--node", node.url, "--engine-secret")
+    node.refusal = ErrorReply("model_too_large", "The model needs 9 GiB.")
+    assert "9 GiB" in refused(*asked, "the-secret")
+    assert node.url in refused(*asked, "wrong")
+
+
+def test_a_node_that_is_not_there_is_said(refused, registered) -> None:
+    assert refused("model", "load", "mini", "--node", "http://127.0.0.1:1") == (
+        "Error: The engine node http://127.0.0.1:1 does not answer; is it running?"
+    )
+    assert "start shoal serve, or name one with --node" in refused("model", "load", "mini")

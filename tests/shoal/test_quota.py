@@ -1,0 +1,54 @@
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def tenant(shoal) -> None:
+    shoal("tenant", "create", "acme")
+
+
+def test_limits_are_set_shown_and_taken_away(shoal) -> None:
+    key = shoal("key", "create", "--tenant", "acme", "--json").json["id"]
+    shoal("quota", "set", "--tenant", "acme", "--rpm", "1_000", "--tpm", "50000")
+    shoal("quota", "set", "--tenant", "acme", "--model", "big/*", "--tpm", "10")
+    assert shoal("quota", "set", "--tenant", "acme", "--key", key, "--rpm", "5").rows[1:] == [
+        ["*", "requests/min", "5", key]
+    ]
+    assert shoal("quota", "show", "--tenant", "acme").rows == [
+        ["models", "limit", "amount", "key"],
+        ["*", "requests/min", "1,000", "all together"],
+        ["*", "tokens/min", "50,000", "all together"],
+        ["big/*", "tokens/min", "10", "all together"],
+        ["*", "requests/min", "5", key],
+    ]
+    shoal("quota", "set", "--tenant", "acme", "--rpm", "none")
+    amounts = {
+        (row["model_pattern"], row["kind"], row["key_id"])
+        for row in shoal("quota", "show", "--tenant", "acme", "--json").json
+    }
+    assert amounts == {("*", "tokens", None), ("big/*", "tokens", None), ("*", "requests", key)}
+
+
+def test_no_limits_are_said(shoal) -> None:
+    assert shoal("quota", "show", "--tenant", "acme").out == "No limits.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rpm", "0"), "0 would stop everything"),
+        (("--tpm", "-5"), "-5 would stop everything"),
+        (("--rpm", "many"), "'many' is no number"),
+        (("--rpm", "1.5"), "'1.5' is no number"),
+        ((), "say which limit to set"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused_at_the_option(run, shoal, data_dir, words, said) -> None:
+    done = run("quota", "set", "--tenant", "acme", *words, "--data-dir", str(data_dir))
+    assert done.code == 2
+    assert said in " ".join(done.err.replace("│", " ").split())
+    assert shoal("quota", "show", "--tenant", "acme").out == "No limits.\n"
+
+
+def test_an_absurd_limit_is_refused(refused) -> None:
+    said = refused("quota", "set", "--tenant", "acme", "--rpm", "99999999999")
+    assert said == "Error: 99999999999 requests per minute is more than 10000000; for no limit, remove it."
