@@ -14,7 +14,6 @@ from engine.device import Device, give_back_memory
 from engine.heads.pooling import POOLINGS, Pooling
 from engine.heads.vectors import Vectors, normalize
 from engine.layers.attention import resolve_attention
-from engine.layers.linear import Linear
 from engine.models import FAMILIES
 from engine.tokenizer import Tokenizer
 from engine.weights import load_weights
@@ -52,9 +51,6 @@ def load_embedder(spec: ModelSpec, device: Device, dtype: torch.dtype) -> Embedd
             network = family.build(spec.config, resolve_attention(device.place, dtype))
         network.to(dtype).to_empty(device=device.place).eval()
         load_weights(network, spec.tensors, family.keys)
-        for module in network.modules():
-            if isinstance(module, Linear):
-                module.pack()
     give_back_memory(device)
     return Embedder(
         spec=spec,

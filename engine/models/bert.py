@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from engine.errors import ArchitectureUnknown, ModelInvalid
 from engine.layers.attention import Attention, Sequences
-from engine.layers.linear import Linear
 from engine.weights import KeyMap
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -75,8 +74,8 @@ class BertAttention(nn.Module):
         self.heads = config.num_attention_heads
         self.scale = (config.hidden_size // config.num_attention_heads) ** -0.5
         self.attend = attend
-        self.qkv = Linear(config.hidden_size, 3 * config.hidden_size)
-        self.out = Linear(config.hidden_size, config.hidden_size)
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.out = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         """(T, H) -> (T, H)."""
@@ -92,9 +91,9 @@ class BertLayer(nn.Module):
         super().__init__()
         self.attention = BertAttention(config, attend)
         self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.up = Linear(config.hidden_size, config.intermediate_size)
+        self.up = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATIONS[config.hidden_act]
-        self.down = Linear(config.intermediate_size, config.hidden_size)
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
