@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 
 from shoal.failures import StartFailure
+from shoal.http_protocol import BoundedHttp
 
 KEEP_ALIVE = 75.0
 """Seconds that an idle client connection stays open: longer than clients and proxies keep theirs (60 s is common)."""
@@ -90,7 +91,8 @@ async def serve(
     """
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHttp,
+        ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
