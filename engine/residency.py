@@ -170,8 +170,8 @@ class Residency(Generic[M]):
         loop = asyncio.get_running_loop()
         log = structlog.get_logger().bind(model=entry.ref.id)
         started = self._clock()
-        # A thread of its own that ends with the load: a second thread that has run parallel work on the CPU makes every
-        # parallel step of the device's thread slower (libgomp stops spinning once its threads outnumber the cores).
+        # A thread of its own that ends with the load: threads that once ran parallel work keep their OpenMP pools, and
+        # those slow down the pools of the threads that run models.
         loader = ThreadPoolExecutor(1, "load")
         try:
             plan = await loop.run_in_executor(loader, self._plan, entry.ref)

@@ -54,6 +54,7 @@ async def open_runtime(settings: EngineSettings) -> AsyncIterator["Runtime"]:
         ),
         scheduler=Scheduler(
             batch_tokens=device.batch_tokens,
+            workers=device.workers,
             max_waiting_tokens=settings.max_waiting_tokens,
             on_batch=metrics.observe_batch,
         ),

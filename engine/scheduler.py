@@ -1,7 +1,7 @@
 """Who is next on the device, and with whom: batches cut by true token count when the device is free; no timer.
 
-- One batch runs. Behind it a second is cut and packed only when a full budget already waits; otherwise the next one
-  stays open and fills until the device is free.
+- Each worker runs one batch. What waits is shared among the workers that are free. When all are busy one more batch is
+  cut and packed, but only of a full budget; otherwise the next one stays open and fills until a worker is free.
 - The oldest waiting item is served first, so models take turns; a big request spreads over batches.
 - Callers that left are dropped when their items would be taken. A batch that fails fails only its own items.
 """
@@ -22,8 +22,8 @@ from engine.errors import Draining, EngineError, InferenceFailed, OutOfMemory, Q
 from engine.heads.vectors import Vectors
 from engine.waiting import NO_ROW, Item, Job, Model, Queue, Row, take_batch
 
-AHEAD = 2
-"""Batches under way at most: one running, one prepared."""
+LEAST_SHARE = 64
+"""Tokens; a batch is not made smaller than this to occupy a free worker."""
 
 RATE_WINDOW = 32
 """Batches over which the speed is measured."""
@@ -55,17 +55,19 @@ class BatchRecord(NamedTuple):
 
 
 class Scheduler:
-    """The device's queue. Lives on one event loop; runs models in a thread of its own."""
+    """The device's queue. Lives on one event loop; runs models in threads of its own."""
 
     def __init__(
         self,
         *,
         batch_tokens: int,
+        workers: int = 1,
         max_waiting_tokens: int,
         on_batch: Callable[[BatchRecord], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._batch_tokens = batch_tokens
+        self._workers = workers
         self._max_waiting_tokens = max_waiting_tokens
         self._on_batch = on_batch
         self._clock = clock
@@ -74,7 +76,7 @@ class Scheduler:
         self._under_way: set[asyncio.Task[None]] = set()
         self._recent: deque[BatchRecord] = deque(maxlen=RATE_WINDOW)
         self._preparing = ThreadPoolExecutor(1, "prepare")
-        self._device = ThreadPoolExecutor(1, "device")
+        self._device = ThreadPoolExecutor(workers, "device")
         self.waiting_tokens = 0
 
     @property
@@ -84,8 +86,8 @@ class Scheduler:
 
     @property
     def tokens_per_second(self) -> float:
-        """Measured over the last batches; 0 before the first."""
-        seconds = sum(batch.seconds for batch in self._recent)
+        """Of all workers together, measured over the last batches; 0 before the first."""
+        seconds = sum(batch.seconds for batch in self._recent) / self._workers
         return sum(batch.tokens for batch in self._recent) / seconds if seconds else 0.0
 
     def admit(self, tokens: int) -> None:
@@ -139,19 +141,20 @@ class Scheduler:
         self._device.shutdown()
 
     def _cut(self) -> None:
-        """Start batches while the device is free, or while a full one can be prepared."""
-        while len(self._under_way) < AHEAD and self._queues:
+        """Start batches while a worker is free, or while a full one can be prepared."""
+        while self._queues and (free := self._workers - len(self._under_way)) >= 0:
             queue = min(self._queues.values(), key=lambda queue: queue.items[0].job.arrived)
-            if self._under_way and queue.tokens < self._batch_tokens:
+            if not free and queue.tokens < self._batch_tokens:
                 return
-            if batch := self._take(queue):
+            share = max(queue.tokens // free, LEAST_SHARE) if free else self._batch_tokens
+            if batch := self._take(queue, min(share, self._batch_tokens)):
                 task = asyncio.create_task(self._serve(queue.model, batch))
                 self._under_way.add(task)
                 for item in batch:
                     item.job.batches.add(task)
 
-    def _take(self, queue: Queue) -> list[Item]:
-        batch, passed = take_batch(queue.items, self._batch_tokens)
+    def _take(self, queue: Queue, max_tokens: int) -> list[Item]:
+        batch, passed = take_batch(queue.items, max_tokens)
         tokens = sum(queue.items.popleft().tokens for _ in range(passed))
         queue.tokens -= tokens
         self.waiting_tokens -= tokens

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from engine.errors import ArchitectureUnknown, ModelInvalid
 from engine.layers.attention import Attention, Sequences
+from engine.layers.embedding import Embedding
 from engine.weights import KeyMap
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -55,9 +56,9 @@ class BertEmbeddings(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.word = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.word = Embedding(config.vocab_size, config.hidden_size)
+        self.position = Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type = Embedding(config.type_vocab_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, input_ids: Tensor, positions: Tensor) -> Tensor:

@@ -323,3 +323,29 @@ def test_closing_refuses_what_waits_and_finishes_what_runs(scheduled):
         await closing
 
     scheduled(work)
+
+
+def test_free_workers_share_what_waits(scheduled):
+    async def work(scheduler, model):
+        await scheduler.run(model, texts(*[20] * 10))
+        assert sorted(map(len, model.batches)) == [5, 5]
+        model.batches.clear()
+        await scheduler.run(model, texts(20, 20))
+        assert model.batches == [[0, 1]], "too little to share"
+
+    scheduled(work, workers=2, batch_tokens=500)
+
+
+def test_busy_workers_leave_the_next_batch_open(scheduled):
+    async def work(scheduler, model):
+        model.gate.clear()
+        jobs = [asyncio.create_task(scheduler.run(model, texts(100, 100)))]
+        await until(lambda: len(model.packed) == 2)
+        jobs += [asyncio.create_task(scheduler.run(model, texts(20, first=place))) for place in range(10, 20)]
+        await asyncio.sleep(0)
+        assert scheduler.waiting_tokens == 200
+        model.gate.set()
+        await asyncio.gather(*jobs)
+        assert len(model.batches) < 2 + 10
+
+    scheduled(work, workers=2, batch_tokens=500)
