@@ -5,11 +5,14 @@ import fcntl
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shoal.failures import StartFailure
+
+SESSION_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,15 @@ class DataFolder:
             yield
 
     def session_key(self) -> bytes:
-        """The key that signs console sessions: made once, readable by this user only."""
+        """The key that signs console sessions: made once, readable by this user only.
+
+        One that is cut short, by a full disk or whoever wrote there, is made anew: operators must sign in again.
+        """
         path = self.path / "session.key"
+        if path.exists() and path.stat().st_size < SESSION_KEY_BYTES:
+            path.unlink()
         with contextlib.suppress(FileExistsError):
-            write_private(path, secrets.token_bytes(32))
+            write_private(path, secrets.token_bytes(SESSION_KEY_BYTES))
         return path.read_bytes()
 
     @contextlib.contextmanager
@@ -75,12 +83,20 @@ class DataFolder:
         """The engine node of the server that uses this folder now, if one does."""
         try:
             return RunningEngine(**json.loads((self.path / "runtime.json").read_bytes()))
-        except FileNotFoundError:
+        except (FileNotFoundError, json.JSONDecodeError):  # none, or what a server left that was cut off
             return None
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a new file that only this user can read. Raises FileExistsError where there is one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    """Write a new file that only this user can read, whole or not at all. Raises FileExistsError where there is one."""
+    descriptor, beginning = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        if path.exists():
+            raise FileExistsError(path)
+        Path(beginning).replace(path)
+    finally:
+        Path(beginning).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from shoal import data_folder
 from shoal.data_folder import DataFolder, RunningEngine
 from shoal.failures import StartFailure
 
@@ -27,6 +28,27 @@ def test_the_session_key_is_made_once_and_private(folder) -> None:
     assert len(key) == 32
     assert folder.session_key() == key
     assert stat.S_IMODE((folder.path / "session.key").stat().st_mode) == 0o600
+
+
+def test_a_session_key_that_was_cut_short_is_made_anew(folder) -> None:
+    (folder.path / "session.key").touch()
+    assert len(folder.session_key()) == 32
+    assert folder.session_key() == folder.session_key()
+
+
+def test_a_file_that_could_not_be_written_is_not_there(folder, monkeypatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data_folder.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        folder.session_key()
+    assert list(folder.path.iterdir()) == []
+
+
+def test_an_announcement_that_was_cut_short_is_none(folder) -> None:
+    (folder.path / "runtime.json").touch()
+    assert folder.running_engine() is None
 
 
 def test_the_running_engine_is_announced_privately_and_only_while_it_runs(folder) -> None:
