@@ -11,6 +11,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.enums import RequestEncodingType
+from litestar.exceptions import NotFoundException
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
@@ -42,6 +43,8 @@ def access_guard(sessions: Sessions, services: ConsoleServices) -> Guard:
     """Refuse what may not pass. Handlers find the session in `request.auth` and its operator in `request.user`."""
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        if "\0" in connection.scope["path"]:  # no file or row has such a name, and asking for one is an error
+            raise NotFoundException
         session = sessions.read(connection.cookies.get(COOKIE))
         connection.scope["auth"] = session
         if not handler.opt.get("public"):

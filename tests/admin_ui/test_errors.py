@@ -36,5 +36,10 @@ def test_a_failure_tells_visitors_nothing(console, error, status) -> None:
 
 
 def test_static_files_stay_in_their_folder(console) -> None:
-    for path in ("/admin/static/../app.py", "/admin/static/%2e%2e/app.py", "/admin/static/..%2fapp.py"):
+    for path in (
+        "/admin/static/../app.py",
+        "/admin/static/%2e%2e/app.py",
+        "/admin/static/..%2fapp.py",
+        "/admin/static/app.css%00.png",
+    ):
         assert console.client.get(path).status_code == 404
