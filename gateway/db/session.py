@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import aiosqlite
@@ -12,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from gateway.db.errors import DatabaseAddressInvalid, explain
+from gateway.db.errors import DatabaseAddressInvalid, DatabaseUnreachable, explain
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 BUSY_TIMEOUT = 5.0
@@ -24,6 +25,8 @@ class Database:
 
     def __init__(self, pool: AsyncEngine, url: URL) -> None:
         self.url = url
+        self._file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+        self._file_identity: tuple[int, int] | None = None
         self._writing = pool.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         # Several SELECTs of one snapshot must show one moment; SQLite's deferred transactions do so anyway.
         self._reading = pool.execution_options(
@@ -61,6 +64,8 @@ class Database:
 
     @asynccontextmanager
     async def _session(self, pool: AsyncEngine) -> AsyncIterator[AsyncSession]:
+        if self._file is not None:
+            self._check_still_there(self._file)
         try:
             async with AsyncSession(pool, expire_on_commit=False) as session:
                 yield session
@@ -68,6 +73,21 @@ class Database:
             if (meaning := explain(error, self.url)) is None:
                 raise
             raise meaning from error
+
+    def _check_still_there(self, file: Path) -> None:
+        """SQLite goes on with a file that was deleted or replaced, and what it writes there is lost at the end."""
+        try:
+            status = file.stat()
+        except OSError:
+            identity = None
+        else:
+            identity = status.st_dev, status.st_ino
+        if self._file_identity is None:
+            self._file_identity = identity
+        elif identity != self._file_identity:
+            raise DatabaseUnreachable(
+                f"The database {file} was deleted or replaced while it was in use; put it back, or start again."
+            )
 
 
 def parse_url(text: str) -> URL:

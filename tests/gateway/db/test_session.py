@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -151,6 +152,27 @@ def test_a_server_that_comes_back_is_used_again(postgres, postgres_database) -> 
         await database.close()
 
     asyncio.run(use())
+
+
+async def test_a_file_that_is_moved_away_in_use_is_said_until_it_is_back(sqlite_template, tmp_path) -> None:
+    file, away = tmp_path / "shoal.db", tmp_path / "away.db"
+    shutil.copy(sqlite_template, file)
+    database = Database.open(f"sqlite:///{file}")
+    async with database.reading() as it:
+        await queries.tenants(it)
+    file.rename(away)
+    with pytest.raises(DatabaseUnreachable, match="deleted or replaced"):
+        async with database.transaction() as it:
+            it.add(tenant(1))
+    assert not file.exists()
+    shutil.copy(away, file)  # another file of that name: what is written would be in neither
+    with pytest.raises(DatabaseUnreachable, match="start again"):
+        async with database.reading() as it:
+            await queries.tenants(it)
+    away.rename(file)
+    async with database.transaction() as it:
+        it.add(tenant(1))
+    await database.close()
 
 
 @pytest.mark.parametrize(
