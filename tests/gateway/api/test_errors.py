@@ -36,6 +36,12 @@ BAD_BODIES = {
     "token id huge": ({"input": [10**30]}, f"Invalid 'input[0]': {10**30} is not", "input", "invalid_token"),
     "encoding": ({"input": "x", "encoding_format": "hex"}, "'$.encoding_format' is invalid.", "encoding_format", None),
     "no dimensions": ({"input": "x", "dimensions": 0}, "'$.dimensions' is invalid.", "dimensions", None),
+    "endless dimensions": (
+        {"input": "x", "dimensions": 10**20},
+        "'$.dimensions' is invalid.",
+        "dimensions",
+        None,
+    ),
     "text dimensions": ({"input": "x", "dimensions": "4"}, "'$.dimensions' is invalid.", "dimensions", None),
     "wide": ({"input": "x", "dimensions": 9}, "Invalid value for 'dimensions' = 9. Must be less", "dimensions", None),
     "model number": ({"input": "x", "model": 5}, "'$.model' is invalid.", "model", None),
