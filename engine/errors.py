@@ -11,14 +11,17 @@ EngineError                        code                     status
 ├── ModelError                                                   why a model can not be served
 │   ├── SourceNotFound             model_not_found          404
 │   ├── HubUnreachable             hub_unreachable          503  come back
+│   ├── DiskFull                   disk_full                507  come back
 │   ├── ModelInvalid               model_invalid            422
 │   │   ├── FolderIncomplete       model_invalid            422
 │   │   ├── ArchitectureUnknown    model_invalid            422
 │   │   ├── CheckpointCorrupt      model_invalid            422
 │   │   └── WeightMismatch         model_invalid            422
 │   ├── ModelTooLarge              model_too_large          422
+│   ├── LoadTimedOut               load_timed_out           503  come back
 │   └── ModelLoading               model_loading            503  come back
 ├── QueueFull                      queue_full               429  come back
+├── DeadlinePassed                 deadline_passed          504
 ├── Draining                       draining                 503  come back, or go elsewhere
 ├── OutOfMemory                    out_of_memory            503
 └── InferenceFailed                inference_failed         500
@@ -135,6 +138,13 @@ class HubUnreachable(ModelError):
     status = 503
 
 
+class DiskFull(ModelError):
+    """The model's files do not fit on the node's disk."""
+
+    code = "disk_full"
+    status = 507
+
+
 class ModelInvalid(ModelError):
     """The folder holds no model that this node can run; waiting does not help."""
 
@@ -165,6 +175,13 @@ class ModelTooLarge(ModelError):
     status = 422
 
 
+class LoadTimedOut(ModelError):
+    """A load took longer than the node allows and was given up; another try may do better."""
+
+    code = "load_timed_out"
+    status = 503
+
+
 class ModelLoading(ModelError):
     """Not loaded within the caller's patience; the load goes on."""
 
@@ -177,6 +194,13 @@ class QueueFull(EngineError):
 
     code = "queue_full"
     status = 429
+
+
+class DeadlinePassed(EngineError):
+    """The caller's patience ended before its work began."""
+
+    code = "deadline_passed"
+    status = 504
 
 
 class Draining(EngineError):

@@ -8,6 +8,7 @@ register of its own and serves whatever the gateway's register says.
 | `POST /embed` | `EmbedRequest` | `EmbedReply` |
 | `POST /rerank` | `RerankRequest` | `RerankReply` |
 | `POST /load`, `POST /unload` | `ModelRequest` | `NodeStatus` |
+| `POST /pin`, `POST /unpin` | `ModelRequest` | `NodeStatus` |
 | `GET /status` | | `NodeStatus` |
 
 Every error is an `ErrorReply` with the HTTP status that fits. All calls carry `authorization: Bearer <shared secret>`.
@@ -21,6 +22,10 @@ PROTOCOL_VERSION = 1
 MEDIA_TYPE = "application/msgpack"
 
 Lane = Literal["interactive", "bulk"]
+"""Who waits: somebody at a screen, or a job that only wants to be done some day."""
+
+Tier = Literal["device", "host", "loading", "failed"]
+"""Where a model is. One that is in neither memory is not listed."""
 
 
 class ModelRef(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,8 +61,12 @@ class EmbedRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     truncate: bool = True
     """False: an input longer than the model's limit is the error `input_too_long` instead of being cut."""
     flow: str = ""
-    """An opaque fairness key."""
+    """An opaque fairness key: flows share the device by weight, whatever each of them sends."""
+    weight: float = 1.0
+    """The flow's share beside those of others; more than 0."""
     lane: Lane = "interactive"
+    patience: float | None = None
+    """Seconds for which the caller still waits. What has not begun by then is the error `deadline_passed`."""
 
 
 class EmbedReply(msgspec.Struct, frozen=True):
@@ -81,7 +90,9 @@ class RerankRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     documents: list[str]
     truncate: bool = True
     flow: str = ""
+    weight: float = 1.0
     lane: Lane = "interactive"
+    patience: float | None = None
 
 
 class RerankReply(msgspec.Struct, frozen=True):
@@ -96,7 +107,11 @@ class RerankReply(msgspec.Struct, frozen=True):
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
-    """Load or unload one model."""
+    """Load, unload, pin or unpin one model.
+
+    To pin is to load the model if need be and to keep it from eviction and idle time-out until it is unpinned; it is
+    refused with `model_too_large` where the pinned models would not fit together.
+    """
 
     model: ModelRef
 
@@ -108,12 +123,16 @@ class ResidentModel(msgspec.Struct, frozen=True):
     revision: str | None
     state: Literal["loading", "resident", "failed"]
     bytes: int
+    """Of device memory that it takes, or that its load was given."""
     in_use: int
     pinned: bool
     idle_seconds: float
     dimensions: int | None
     max_tokens: int | None
     failure: str | None = None
+    tier: Tier = "device"
+    host_bytes: int = 0
+    """Of host memory that a copy takes from which it comes back without its files."""
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
@@ -132,14 +151,19 @@ class NodeStatus(msgspec.Struct, frozen=True):
     tokens_per_second: float
     """Measured over the last batches; 0 before the first."""
     models: list[ResidentModel]
+    host_budget: int = 0
+    """Bytes of host memory that models may take when they leave the device; 0: they leave memory altogether."""
+    host_used: int = 0
+    bulk_waiting_tokens: int = 0
+    """Those of `waiting_tokens` that wait in the bulk lane."""
 
 
 class ErrorReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a call failed.
 
     Codes: `bad_request`, `unauthorized`, `not_found`, `dimensions_unsupported`, `input_too_long`, `task_unsupported`,
-    `model_not_found`, `hub_unreachable`, `model_invalid`, `model_too_large`, `model_loading`, `queue_full`,
-    `draining`, `out_of_memory`, `inference_failed`.
+    `model_not_found`, `hub_unreachable`, `disk_full`, `model_invalid`, `model_too_large`, `model_loading`,
+    `load_timed_out`, `queue_full`, `deadline_passed`, `draining`, `out_of_memory`, `inference_failed`.
     """
 
     code: str

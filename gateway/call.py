@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, TypeVar
 
+from gateway.engine_client import Lane
 from gateway.services.quota import Reservation
 from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot
 
@@ -26,6 +27,7 @@ class Call:
     """The snapshot that this request is judged by, from its key to its limits."""
     key: KeyEntry | None = None
     model: ModelEntry | None = None
+    lane: Lane = "interactive"
     inputs: int = 0
     bytes_in: int = 0
     upstream: float = 0.0

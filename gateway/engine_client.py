@@ -14,6 +14,7 @@ from engine.protocol import (
     EmbedReply,
     EmbedRequest,
     ErrorReply,
+    Lane,
     ModelRef,
     ModelRequest,
     NodeStatus,
@@ -36,6 +37,7 @@ __all__ = [
     "EmbedReply",
     "EmbedRequest",
     "EngineClient",
+    "Lane",
     "ModelRef",
     "NodeStatus",
     "RerankReply",
@@ -65,6 +67,9 @@ class RegisteredModel(Protocol):
 CONNECT_PATIENCE = 2.0
 """Seconds; nodes are near."""
 
+NODES_SHARE = 0.95
+"""Of the time left, for the node: so its last word comes while somebody listens."""
+
 Reply = TypeVar("Reply")
 
 
@@ -81,11 +86,13 @@ class EngineClient:
         self._status = msgspec.msgpack.Decoder(NodeStatus).decode
 
     async def embed(self, node: str, request: EmbedRequest, patience: float) -> EmbedReply:
-        """Embed; `patience` in seconds bounds the node's silence."""
+        """Embed; `patience` in seconds bounds the node's silence, and tells the node when not to begin any more."""
+        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
         return await self._call("POST", node + "/embed", request, patience, self._embed_reply)
 
     async def rerank(self, node: str, request: RerankRequest, patience: float) -> RerankReply:
-        """Score documents against a query."""
+        """Score documents against a query; `patience` as for `embed`."""
+        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
         return await self._call("POST", node + "/rerank", request, patience, self._rerank_reply)
 
     async def load(self, node: str, model: ModelRef, patience: float) -> NodeStatus:
@@ -95,6 +102,14 @@ class EngineClient:
     async def unload(self, node: str, model: ModelRef, patience: float) -> NodeStatus:
         """Take a model out of the node's memory."""
         return await self._call("POST", node + "/unload", ModelRequest(model), patience, self._status)
+
+    async def pin(self, node: str, model: ModelRef, patience: float) -> NodeStatus:
+        """Keep a model in the node's memory, loading it if need be; answers when it is there."""
+        return await self._call("POST", node + "/pin", ModelRequest(model), patience, self._status)
+
+    async def unpin(self, node: str, model: ModelRef, patience: float) -> NodeStatus:
+        """Let the node evict a model again."""
+        return await self._call("POST", node + "/unpin", ModelRequest(model), patience, self._status)
 
     async def status(self, node: str, patience: float) -> NodeStatus:
         """What the node holds and how busy it is."""
@@ -172,6 +187,18 @@ def _loading(reply: ErrorReply) -> GatewayError:
     )
 
 
+def _unreachable(reply: ErrorReply) -> GatewayError:
+    return Unavailable(reply.message, code="model_unreachable", retry_after=reply.retry_after or 10.0)
+
+
+def _too_late(reply: ErrorReply) -> GatewayError:
+    return Unavailable(
+        "The engine could not begin in time, please try again later.",
+        code="deadline_passed",
+        retry_after=reply.retry_after or 1.0,
+    )
+
+
 _BY_CODE: dict[str, Callable[[ErrorReply], GatewayError]] = {
     "bad_request": lambda reply: RequestError(reply.message),
     "dimensions_unsupported": _dimensions_unsupported,
@@ -181,6 +208,10 @@ _BY_CODE: dict[str, Callable[[ErrorReply], GatewayError]] = {
     "model_invalid": lambda reply: ModelUnusable(reply.message),
     "model_too_large": lambda reply: ModelUnusable(reply.message),
     "model_loading": _loading,
+    "load_timed_out": _loading,
+    "hub_unreachable": _unreachable,
+    "disk_full": _unreachable,
+    "deadline_passed": _too_late,
     "queue_full": _overloaded,
     "out_of_memory": _overloaded,
     "draining": lambda reply: EngineGone(reply.message, retry_after=reply.retry_after or 1.0),

@@ -15,6 +15,7 @@ from gateway.api.attendance import attended
 from gateway.api.bodies import decode_body, invalid, may_truncate, missing, read_body, too_many
 from gateway.api.model_choice import choose_model, input_limit, key_of
 from gateway.api.schemas import Embedding, Embeddings, EmbeddingsBody, Usage
+from gateway.api.urgency import choose_lane, time_left
 from gateway.call import Call, call_of
 from gateway.engine_client import EmbedReply, EmbedRequest, model_ref
 from gateway.services.opened import Services
@@ -47,6 +48,7 @@ async def embed(services: Services, call: Call, receive: Receive) -> Answer:
         dimensions=body.dimensions,
         truncate=may_truncate(body.truncate, body.truncation),
         flow=key_of(call).tenant.id,
+        lane=choose_lane(call),
     )
     estimate = tokens_upper_bound(texts, input_limit(model))
     async with (
@@ -55,7 +57,10 @@ async def embed(services: Services, call: Call, receive: Receive) -> Answer:
     ):
         call.reservation = reservation
         work = services.nodes.run(
-            model.pool, model.id, lambda node, time_left: services.engines.embed(node, request, time_left)
+            model.pool,
+            model.id,
+            lambda node, seconds: services.engines.embed(node, request, seconds),
+            patience=time_left(call),
         )
         reply = await call.waiting_for(work)
         reservation.used = sum(reply.token_counts)

@@ -13,6 +13,7 @@ from gateway.api.bodies import decode_body, invalid, may_truncate, missing, read
 from gateway.api.model_choice import choose_model, input_limit, key_of
 from gateway.api.ranking import render_ranking, render_tei
 from gateway.api.schemas import RerankBody
+from gateway.api.urgency import choose_lane, time_left
 from gateway.call import Call, call_of
 from gateway.engine_client import RerankRequest, model_ref
 from gateway.services.opened import Services
@@ -46,6 +47,7 @@ async def rerank(services: Services, call: Call, receive: Receive) -> Answer:
         documents,
         truncate=may_truncate(body.truncate, body.truncation),
         flow=key_of(call).tenant.id,
+        lane=choose_lane(call),
     )
     estimate = tokens_upper_bound([query, *documents], input_limit(model))
     async with (
@@ -54,7 +56,10 @@ async def rerank(services: Services, call: Call, receive: Receive) -> Answer:
     ):
         call.reservation = reservation
         work = services.nodes.run(
-            model.pool, model.id, lambda node, time_left: services.engines.rerank(node, request, time_left)
+            model.pool,
+            model.id,
+            lambda node, seconds: services.engines.rerank(node, request, seconds),
+            patience=time_left(call),
         )
         reply = await call.waiting_for(work)
         reservation.used = reply.tokens

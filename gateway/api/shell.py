@@ -85,4 +85,5 @@ def usage_event(call: Call, key: KeyEntry, status: int, elapsed: float, tokens: 
         tokens=tokens,
         bytes_in=call.bytes_in,
         latency_ms=elapsed * 1000,
+        lane=call.lane,
     )

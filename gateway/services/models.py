@@ -95,6 +95,18 @@ async def find_model(session: AsyncSession, name: str) -> ModelInfo:
     return _info(row, await queries.aliases_of(session, row.id))
 
 
+async def set_pinned(session: AsyncSession, actor: Actor, name: str, *, pinned: bool) -> ModelInfo:
+    """Keep a model in its nodes' memory from now on, or no longer. Again: nothing changes."""
+    await begin_change(session)
+    row = await _row(session, name)
+    if row.pinned != pinned:
+        action = "model.pin" if pinned else "model.unpin"
+        record(session, actor, action, row.id, before={"pinned": row.pinned}, after={"pinned": pinned})
+        row.pinned = pinned
+        await session.flush()
+    return _info(row, await queries.aliases_of(session, row.id))
+
+
 async def remove_model(session: AsyncSession, actor: Actor, name: str) -> ModelInfo:
     """Forget a model and its aliases. Usage that was recorded under it stays."""
     await begin_change(session)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import structlog
 
-from engine.protocol import PROTOCOL_VERSION, NodeStatus
+from engine.protocol import PROTOCOL_VERSION, NodeStatus, Tier
 from gateway.engine_client import EngineClient
 from gateway.errors import EngineFailed, EngineGone, GatewayError, Unavailable
 from policies.routing import NodeFacts, choose_node
@@ -42,6 +42,9 @@ class Node:
     in_flight: int = 0
     """Requests of this gateway that are there now."""
     resident: frozenset[str] = frozenset()
+    """Models on its device or on their way there."""
+    restorable: frozenset[str] = frozenset()
+    """Models in its host memory."""
     look: asyncio.Event = field(default_factory=asyncio.Event)
     """Set to have the status asked for at once."""
 
@@ -49,7 +52,7 @@ class Node:
     def facts(self) -> NodeFacts:
         """What routing must know."""
         waiting = self.status.waiting_tokens if self.status else 0
-        return NodeFacts(self.url, self.healthy, self.resident, waiting, self.in_flight)
+        return NodeFacts(self.url, self.healthy, self.resident, waiting, self.in_flight, self.restorable)
 
 
 class NodeDirectory:
@@ -94,13 +97,14 @@ class NodeDirectory:
             follower.cancel()
         await asyncio.gather(*self._followers, return_exceptions=True)
 
-    async def run(self, pool: str, model_id: str, call: Call[Reply]) -> Reply:
-        """Do `call` on a node of the pool that suits the model.
+    async def run(self, pool: str, model_id: str, call: Call[Reply], *, patience: float | None = None) -> Reply:
+        """Do `call` on a node of the pool that suits the model, within `patience` seconds if the caller states any.
 
         Raises Unavailable where none was there in time, and whatever the node answered otherwise.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._request_timeout
+        limit = self._request_timeout if patience is None else min(patience, self._request_timeout)
+        deadline = loop.time() + limit
         failed: Node | None = None
         for _ in range(ATTEMPTS):
             node = self._pick(pool, model_id, failed) or await self._wait_for_node(
@@ -160,7 +164,8 @@ class NodeDirectory:
             self._mark_away(node, error.reason if isinstance(error, EngineFailed) else error.message)
             return
         node.status = status
-        node.resident = frozenset(model.id for model in status.models if model.state != "failed")
+        node.resident = _models_in(status, "device", "loading")
+        node.restorable = _models_in(status, "host")
         if status.protocol != PROTOCOL_VERSION:
             self._mark_away(node, f"speaks protocol {status.protocol}, this gateway {PROTOCOL_VERSION}")
         elif not status.ready:
@@ -182,3 +187,7 @@ class NodeDirectory:
         """Wake every request that waits for a node."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _models_in(status: NodeStatus, *tiers: Tier) -> frozenset[str]:
+    return frozenset(model.id for model in status.models if model.tier in tiers)

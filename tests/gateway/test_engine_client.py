@@ -30,7 +30,9 @@ def test_calls_carry_the_secret_and_the_request_as_msgpack():
         call(handler)
     assert seen[0].url == "http://node:9000/embed"
     assert seen[0].headers["authorization"] == "Bearer secret"
-    assert msgspec.msgpack.decode(seen[0].content, type=EmbedRequest) == REQUEST
+    sent = msgspec.msgpack.decode(seen[0].content, type=EmbedRequest)
+    assert msgspec.structs.replace(sent, patience=None) == REQUEST
+    assert 0.9 <= sent.patience < 1.0, "the node must give up before its caller stops listening"
 
 
 @pytest.mark.parametrize(

@@ -127,3 +127,14 @@ def test_models_settle_evenly_over_the_nodes() -> None:
 def test_every_gateway_and_every_start_gives_the_same_answer() -> None:
     nodes = [node(name) for name in "abcde"]
     assert "".join(home(nodes, model)[len("http://")] for model in MODELS[:12]) == "adcaaedacdac"
+
+
+def test_what_left_the_device_is_restored_where_it_was_rather_than_loaded_elsewhere() -> None:
+    cold, warm = node("cold"), replace(node("warm"), restorable=frozenset(MODELS))
+    assert {home([cold, warm], model) for model in MODELS} == {warm.url}
+
+
+def test_a_model_on_a_device_is_used_before_one_that_must_come_back() -> None:
+    warm = replace(node("warm"), restorable=frozenset(MODELS))
+    hot = node("hot", *MODELS)
+    assert {home([warm, hot], model) for model in MODELS} == {hot.url}

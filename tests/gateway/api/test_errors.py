@@ -138,6 +138,10 @@ ENGINE_ERRORS = {
     "model_not_found": (500, "server_error", "model_unusable", False),
     "model_too_large": (500, "server_error", "model_unusable", False),
     "model_loading": (503, "server_error", "model_loading", True),
+    "load_timed_out": (503, "server_error", "model_loading", True),
+    "hub_unreachable": (503, "server_error", "model_unreachable", True),
+    "disk_full": (503, "server_error", "model_unreachable", True),
+    "deadline_passed": (503, "server_error", "deadline_passed", True),
     "draining": (503, "server_error", "no_engine_node", True),
     "dimensions_unsupported": (400, "invalid_request_error", None, False),
     "bad_request": (400, "invalid_request_error", None, False),
@@ -175,7 +179,7 @@ def test_the_callers_request_id_is_kept_if_it_is_sane(gateway_under_test, caller
 
 
 def test_500_for_what_nobody_foresaw_tells_nothing_of_it(gateway_under_test, caller, monkeypatch):
-    monkeypatch.setattr(type(gateway_under_test.services.nodes), "run", lambda *_: 1 / 0)
+    monkeypatch.setattr(type(gateway_under_test.services.nodes), "run", lambda *_, **__: 1 / 0)
     error = assert_shape(gateway_under_test.embed(caller, {"input": "x"}), 500)
     assert error["message"] == "The server had an error while processing your request. Sorry about that!"
     assert "division" not in error["message"]
