@@ -38,7 +38,7 @@ COMMANDS = (
     Command("key", "shoal.commands.key:app", "API keys of a tenant: create, list, revoke."),
     Command("allow", "shoal.commands.allow:app", "Which models a tenant may use: add, remove, list."),
     Command("quota", "shoal.commands.quota:app", "How much a tenant may use: set, show."),
-    Command("model", "shoal.commands.model:app", "The model register: add, list, show, load, unload, remove."),
+    Command("model", "shoal.commands.model:app", "Models: add, list, show, load, unload, pin, unpin, remove."),
     Command("node", "shoal.commands.node:app", "Engine nodes: list."),
     Command("usage", "shoal.commands.usage:app", "What was used: export."),
     Command("operator", "shoal.commands.operator:app", "People who sign in to the console: create."),

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,20 @@ from gateway.transport import AsyncioTransport
 from shoal.data_folder import DataFolder
 from shoal.options import DEFAULT_POOL, parse_nodes
 
-NodeCall = Literal["load", "unload"]
+NodeCall = Literal["load", "unload", "pin", "unpin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node that has a model, and where in it."""
+
+    node: str
+    tier: str
+    """`device`, `host`, `loading` or `failed`."""
+
+    def __str__(self) -> str:
+        return f"{self.tier} of {self.node}"
+
 
 STATUS_PATIENCE = 5.0
 """Seconds."""
@@ -22,15 +36,15 @@ PATIENCE = 600.0
 
 
 def call_nodes(
-    verb: NodeCall, model: ModelInfo, nodes: list[str], secret: str, data_dir: Path
+    verb: NodeCall, model: ModelInfo, nodes: list[str], secret: str, data_dir: Path, *, if_any: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Load or unload the model on every node of its pool; yields each node's address and how full its memory is then.
+    """Do it to the model on every node of its pool; yields each node's address and how full its memory is then.
 
-    Raises NotFound where there is no such node, or the node's own reason.
+    Raises the node's own reason, or NotFound where there is no such node, unless it was to be done `if_any` is there.
     """
     pools, secret = known_nodes(nodes, secret, data_dir)
     urls = pools.get(model.pool, ())
-    if not urls:
+    if not urls and not if_any:
         raise NotFound(
             f"No engine node of the pool '{model.pool}' is known here; start shoal serve, or name one with --node."
         )
@@ -51,6 +65,19 @@ def ask_nodes(nodes: list[str], secret: str, data_dir: Path) -> Iterator[tuple[s
                 yield pool, url, asyncio.run(_ask(url, secret, lambda client, url: client.status(url, STATUS_PATIENCE)))
             except GatewayError as error:
                 yield pool, url, str(error)
+
+
+def whereabouts(nodes: list[str], secret: str, data_dir: Path) -> dict[tuple[str, str], list[Place]]:
+    """Where models are, by pool and model id; empty where no node is known. Says on stderr which node is silent."""
+    pools, _ = known_nodes(nodes, secret, data_dir)
+    places: dict[tuple[str, str], list[Place]] = {}
+    for pool, url, status in ask_nodes(nodes, secret, data_dir) if pools else ():
+        if isinstance(status, str):
+            print(status, file=sys.stderr)
+            continue
+        for model in status.models:
+            places.setdefault((pool, model.id), []).append(Place(url, model.tier))
+    return places
 
 
 def known_nodes(nodes: list[str], secret: str, data_dir: Path) -> tuple[dict[str, tuple[str, ...]], str]:

@@ -1,15 +1,16 @@
-"""`shoal model`: add, list, show, load, unload, remove."""
+"""`shoal model`: add, list, show, load, unload, pin, unpin, remove."""
 
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from gateway.services import models
 from shoal.database import change, read
 from shoal.inspection import absolute, inspect
-from shoal.node_calls import NodeCall, call_nodes
+from shoal.node_calls import NodeCall, call_nodes, whereabouts
 from shoal.options import DATA_DIR, DEFAULT_POOL, AsJson, DatabaseUrl, DataDir, EngineSecret, Nodes, database_at
 from shoal.printing import command, print_json, print_table, shown
 
@@ -69,14 +70,24 @@ def add(
 
 
 @app.command("list")
-def list_(as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
-    """Show every registered model."""
+def list_(
+    node: Nodes = None,
+    engine_secret: EngineSecret = "",
+    as_json: AsJson = False,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Show every registered model, and where it is: in which memory of the nodes that are named or run here."""
     found = read(database_at(data_dir, database_url), models.list_models)
+    places = whereabouts(node or [], engine_secret, data_dir)
+    rows = [(row, tuple(places.get((row.pool, row.id), ()))) for row in found]
     if as_json:
-        print_json(found)
+        print_json([asdict(row) | {"where": where} for row, where in rows])
         return
-    rows = [(row.id, row.aliases, row.pool, row.dimensions, row.input_limit, row.pinned) for row in found]
-    print_table(("model", "aliases", "pool", "dimensions", "max tokens", "pinned"), rows)
+    print_table(
+        ("model", "aliases", "pool", "dimensions", "max tokens", "pinned", "where"),
+        [(row.id, row.aliases, row.pool, row.dimensions, row.input_limit, row.pinned, where) for row, where in rows],
+    )
 
 
 @app.command()
@@ -135,9 +146,46 @@ def unload(
     _on_nodes("unload", model, node or [], engine_secret, data_dir, database_url)
 
 
+@app.command()
+def pin(
+    model: Name,
+    node: Nodes = None,
+    engine_secret: EngineSecret = "",
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Keep a model in the memory of its pool's nodes, whatever else is used: those that run now load it at once."""
+    _keep("pin", model, node or [], engine_secret, data_dir, database_url)
+
+
+@app.command()
+def unpin(
+    model: Name,
+    node: Nodes = None,
+    engine_secret: EngineSecret = "",
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Let a model be evicted again when others need its room."""
+    _keep("unpin", model, node or [], engine_secret, data_dir, database_url)
+
+
 def _on_nodes(
     verb: NodeCall, name: str, nodes: list[str], secret: str, data_dir: Path, database_url: str | None
 ) -> None:
     model = read(database_at(data_dir, database_url), lambda session: models.find_model(session, name))
     for url, memory in call_nodes(verb, model, nodes, secret, data_dir):
         print(f"{url}: '{model.id}' is {verb}ed; models take {memory}.")
+
+
+def _keep(
+    verb: Literal["pin", "unpin"], name: str, nodes: list[str], secret: str, data_dir: Path, database_url: str | None
+) -> None:
+    """The register last: where a node refuses, it must not promise what can not be kept."""
+    database = database_at(data_dir, database_url)
+    model = read(database, lambda session: models.find_model(session, name))
+    model = replace(model, pinned=verb == "pin")
+    for url, memory in call_nodes(verb, model, nodes, secret, data_dir, if_any=True):
+        print(f"{url}: '{model.id}' is {verb}ned; models take {memory}.")
+    change(database, lambda session, actor: models.set_pinned(session, actor, model.id, pinned=model.pinned))
+    print(f"Model '{model.id}' is {verb}ned in the register.")

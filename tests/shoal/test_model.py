@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import msgspec
 import pytest
 
-from engine.protocol import ErrorReply, ModelRef, ModelRequest, NodeStatus
+from engine.protocol import ErrorReply, ModelRef, ModelRequest, NodeStatus, ResidentModel
 
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -17,6 +17,7 @@ class Node(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[tuple[str, ModelRef]] = []
+        self.models: list[ResidentModel] = []
         self.refusal: ErrorReply | None = None
         self.url = f"http://127.0.0.1:{self.server_port}"
 
@@ -31,11 +32,14 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, request.model))
         if self.server.refusal is not None:
             return self.answer(422, self.server.refusal)
+        return self.do_GET()
+
+    def do_GET(self) -> None:
         status = NodeStatus(
             protocol=1, version="0", device="cpu", ready=True, memory_budget=500 * 2**20, memory_used=87 * 2**20,
-            waiting_requests=0, waiting_tokens=0, tokens_per_second=0, models=[],
+            waiting_requests=0, waiting_tokens=0, tokens_per_second=0, models=self.server.models,
         )  # fmt: skip
-        return self.answer(200, status)
+        self.answer(200, status)
 
     def answer(self, status: int, reply: msgspec.Struct) -> None:
         body = msgspec.msgpack.encode(reply)
@@ -78,7 +82,7 @@ def test_a_model_is_looked_at_and_registered_with_what_was_found(shoal, data_dir
         "dimensions": 384,
         "input_limit": 256,
     }
-    assert shoal("model", "list").rows[1] == [STARTER, "all-minilm, mini", "default", "384", "256", "yes"]
+    assert shoal("model", "list").rows[1] == [STARTER, "all-minilm, mini", "default", "384", "256", "yes", "-"]
     assert ["dimensions", "384"] in shoal("model", "show", STARTER).rows
 
 
@@ -104,7 +108,7 @@ def test_what_could_not_be_served_is_refused_at_once(shoal, refused, tmp_path) -
     assert "GPT2LMHeadModel" in refused("model", "add", "b", "--source", str(strange))
     assert "There is no folder /nowhere/at/all" in refused("model", "add", "c", "--source", "/nowhere/at/all")
     assert "what the model takes" in refused("model", "add", STARTER, "--max-tokens", "4096")
-    assert shoal("model", "list").rows == [["model", "aliases", "pool", "dimensions", "max tokens", "pinned"]]
+    assert shoal("model", "list").rows == [["model", "aliases", "pool", "dimensions", "max tokens", "pinned", "where"]]
 
 
 def test_a_name_that_is_taken_is_refused(refused, registered) -> None:
@@ -141,3 +145,58 @@ def test_a_node_that_is_not_there_is_said(refused, registered) -> None:
         "Error: The engine node http://127.0.0.1:1 does not answer; is it running?"
     )
     assert "start shoal serve, or name one with --node" in refused("model", "load", "mini")
+
+
+def held(tier: str) -> ResidentModel:
+    return ResidentModel(STARTER, None, "resident", 87, 0, False, 0.0, 384, 256, tier=tier)
+
+
+@pytest.mark.parametrize("tier", ["device", "host", "loading", "failed"])
+def test_the_list_says_where_a_model_is_when_a_server_runs(shoal, data_dir, node, registered, tier) -> None:
+    (data_dir / "runtime.json").write_text(json.dumps({"node_url": node.url, "engine_secret": "the-secret"}))
+    assert shoal("model", "list").rows[1][-1] == "-"
+    node.models = [held(tier)]
+    assert shoal("model", "list").rows[1][-1] == f"{tier} of {node.url}"
+    assert shoal("model", "list", "--json").json[0]["where"] == [{"node": node.url, "tier": tier}]
+
+
+def test_the_list_names_every_node_of_the_models_pool_and_goes_on_without_one_that_is_silent(
+    shoal, node, registered
+) -> None:
+    node.models = [held("device")]
+    nodes = ("--node", node.url, "--node", f"other={node.url}", "--node", "http://127.0.0.1:1")
+    done = shoal("model", "list", *nodes, "--engine-secret", "the-secret")
+    assert done.rows[1][-1] == f"device of {node.url}"
+    assert "http://127.0.0.1:1 does not answer" in done.err
+
+
+@pytest.mark.parametrize(("verb", "before", "after"), [("pin", False, True), ("unpin", True, False)])
+def test_a_pin_is_told_to_the_nodes_that_run_and_kept_in_the_register(
+    shoal, data_dir, node, events, verb, before, after
+) -> None:
+    shoal("model", "add", STARTER, "--alias", "mini", *(["--pin"] if before else []))
+    (data_dir / "runtime.json").write_text(json.dumps({"node_url": node.url, "engine_secret": "the-secret"}))
+    said = shoal("model", verb, "mini").out.splitlines()
+    assert said == [
+        f"{node.url}: '{STARTER}' is {verb}ned; models take 87 of 500 MiB.",
+        f"Model '{STARTER}' is {verb}ned in the register.",
+    ]
+    assert [(path, ref.id, ref.pinned) for path, ref in node.asked] == [(f"/{verb}", STARTER, after)]
+    assert shoal("model", "show", "mini", "--json").json["pinned"] is after
+    (event,) = (event for event in events() if event.action == f"model.{verb}")
+    assert (event.target, event.before, event.after) == (STARTER, {"pinned": before}, {"pinned": after})
+    shoal("model", verb, "mini")
+    assert sum(event.action == f"model.{verb}" for event in events()) == 1, "nothing changed, and an event says it did"
+
+
+def test_a_pin_without_a_running_node_waits_in_the_register(shoal, registered) -> None:
+    assert shoal("model", "unpin", "mini").out == f"Model '{STARTER}' is unpinned in the register.\n"
+
+
+def test_a_pin_that_a_node_refuses_leaves_the_register_as_it_was(shoal, refused, node) -> None:
+    shoal("model", "add", STARTER, "--alias", "mini")
+    node.refusal = ErrorReply("model_too_large", "Pinned models hold the rest.")
+    assert "Pinned models hold the rest" in refused(
+        "model", "pin", "mini", "--node", node.url, "--engine-secret", "the-secret"
+    )
+    assert shoal("model", "show", "mini", "--json").json["pinned"] is False
