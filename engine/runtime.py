@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.catalog import ModelSpec, describe
 from engine.device import Device, give_back_memory, open_device
+from engine.device_work import ThreadedDevice
 from engine.embedder import Embedder, load_embedder
 from engine.errors import BadRequest, DimensionsUnsupported, Draining
 from engine.heads.vectors import Vectors, cosine, narrow
@@ -41,6 +42,7 @@ async def open_runtime(settings: EngineSettings) -> AsyncIterator["Runtime"]:
     """A node, ready to serve; closed with all its threads at the end of the block."""
     device = open_device(settings)
     metrics = EngineMetrics()
+    work = ThreadedDevice(device.workers)
     runtime = Runtime(
         device=device,
         settings=settings,
@@ -53,6 +55,7 @@ async def open_runtime(settings: EngineSettings) -> AsyncIterator["Runtime"]:
             patience=settings.load_patience,
         ),
         scheduler=Scheduler(
+            work=work,
             batch_tokens=device.batch_tokens,
             workers=device.workers,
             max_waiting_tokens=settings.max_waiting_tokens,
@@ -64,6 +67,7 @@ async def open_runtime(settings: EngineSettings) -> AsyncIterator["Runtime"]:
         yield runtime
     finally:
         await runtime.close()
+        work.close()
 
 
 def plan_load(ref: ModelRef, device: Device) -> LoadPlan[Embedder]:

@@ -2,37 +2,37 @@
 
 - Each worker runs one batch. What waits is shared among the workers that are free. When all are busy one more batch is
   cut and packed, but only of a full budget; otherwise the next one stays open and fills until a worker is free.
-- The oldest waiting item is served first, so models take turns; a big request spreads over batches.
-- Callers that left are dropped when their items would be taken. A batch that fails fails only its own items.
+- Who is next: the lane by its share (lanes.py), the model by its turn (turns.py), then deficit round robin between
+  flows, oldest first inside each (fairness.py). A big request spreads over batches.
+- Callers that left, and those whose deadline has passed, are dropped when their items would be taken.
+- A batch that fails fails only its own items; out of memory is met in four steps (out_of_memory.py).
 """
 
 import asyncio
-import time
-from collections import deque
+import copy
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
-import torch
 
-from engine.batch import PackedBatch, TokenIds
-from engine.errors import Draining, EngineError, InferenceFailed, OutOfMemory, QueueFull
+from engine.batch import TokenIds
+from engine.device_work import DeviceWork
+from engine.errors import DeadlinePassed, Draining, EngineError, InferenceFailed, QueueFull
 from engine.heads.vectors import Vectors
-from engine.waiting import NO_ROW, Item, Job, Model, Queue, Row, take_batch
+from engine.lanes import BULK_SHARE, LaneShare
+from engine.out_of_memory import FreeMemory, Step, free_nothing, run_fitting
+from engine.protocol import Lane
+from engine.speed import BatchRecord, Speed
+from engine.turns import ModelTurns
+from engine.waiting import Item, Job, Model, Row
 
 LEAST_SHARE = 64
 """Tokens; a batch is not made smaller than this to occupy a free worker."""
 
-RATE_WINDOW = 32
-"""Batches over which the speed is measured."""
-
-RETRY_BOUNDS = (0.1, 60.0)
-"""Seconds."""
-
-Outcomes = Sequence[Row | EngineError]
-"""Per item of a batch."""
+TURN_BATCHES = 2
+"""Full batches that a model may have before the turn passes to the next one."""
 
 
 class Ran(NamedTuple):
@@ -46,38 +46,53 @@ class Ran(NamedTuple):
     """Seconds from there until its last batch was done."""
 
 
-class BatchRecord(NamedTuple):
-    """A batch that ran."""
-
-    sequences: int
+@dataclass(eq=False, slots=True)
+class _Batch:
+    model: Model
+    lane: Lane
+    items: list[Item]
     tokens: int
-    seconds: float
+    packing: "asyncio.Task[Any]"
+    over: "asyncio.Future[None]"
+    serving: "asyncio.Task[None] | None" = field(default=None)
 
 
 class Scheduler:
-    """The device's queue. Lives on one event loop; runs models in threads of its own."""
+    """The device's queue. Made and used on one event loop; the loop's time is its clock unless it is given another."""
 
     def __init__(
         self,
         *,
+        work: DeviceWork,
         batch_tokens: int,
         workers: int = 1,
         max_waiting_tokens: int,
+        bulk_share: float = BULK_SHARE,
+        turn_tokens: int | None = None,
+        clock: Callable[[], float] | None = None,
         on_batch: Callable[[BatchRecord], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
+        free_memory: FreeMemory = free_nothing,
+        on_step: Callable[[Step], None] = lambda _: None,
     ) -> None:
-        self._batch_tokens = batch_tokens
+        """`max_waiting_tokens` bounds each lane by itself; `turn_tokens` is a model's turn (TURN_BATCHES full ones)."""
+        turn_tokens = TURN_BATCHES * batch_tokens if turn_tokens is None else turn_tokens
+        self._work = work
         self._workers = workers
         self._max_waiting_tokens = max_waiting_tokens
+        self._clock = clock or asyncio.get_running_loop().time
         self._on_batch = on_batch
-        self._clock = clock
-        self._queues: dict[Model, Queue] = {}
+        self._free_memory = free_memory
+        self._on_step = on_step
+        self._share = LaneShare(batch_tokens, bulk_share)
+        self._lanes: dict[Lane, ModelTurns[Model, Item]] = {
+            "interactive": ModelTurns(turn_tokens),
+            "bulk": ModelTurns(turn_tokens),
+        }
         self._jobs: set[Job] = set()
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._recent: deque[BatchRecord] = deque(maxlen=RATE_WINDOW)
-        self._preparing = ThreadPoolExecutor(1, "prepare")
-        self._device = ThreadPoolExecutor(workers, "device")
-        self.waiting_tokens = 0
+        self._running: set[_Batch] = set()
+        self._ahead: _Batch | None = None
+        self._speed = Speed(workers)
+        self._closed = False
 
     @property
     def waiting_requests(self) -> int:
@@ -85,39 +100,70 @@ class Scheduler:
         return len(self._jobs)
 
     @property
+    def waiting_tokens(self) -> int:
+        """In both lanes."""
+        return sum(lane.tokens for lane in self._lanes.values())
+
+    @property
+    def bulk_waiting_tokens(self) -> int:
+        """Those of `waiting_tokens` in the bulk lane."""
+        return self._lanes["bulk"].tokens
+
+    @property
     def tokens_per_second(self) -> float:
         """Of all workers together, measured over the last batches; 0 before the first."""
-        seconds = sum(batch.seconds for batch in self._recent) / self._workers
-        return sum(batch.tokens for batch in self._recent) / seconds if seconds else 0.0
+        return self._speed.tokens_per_second
 
-    def admit(self, tokens: int) -> None:
-        """Refuse what would pass the bound. A request is never refused while nothing waits, however big."""
-        if self.waiting_tokens and self.waiting_tokens + tokens > self._max_waiting_tokens:
-            least, most = RETRY_BOUNDS
-            seconds = self.waiting_tokens / self.tokens_per_second if self.tokens_per_second else least
+    def admit(self, tokens: int, lane: Lane = "interactive") -> None:
+        """Refuse what would pass the lane's bound. Where nothing waits in a lane, nothing is refused, however big."""
+        waiting = self._lanes[lane].tokens
+        if waiting and waiting + tokens > self._max_waiting_tokens:
+            part = self._share.part(lane, other_waits=self.waiting_tokens > waiting)
             raise QueueFull(
-                f"{self.waiting_tokens} tokens wait on this node, of at most {self._max_waiting_tokens}.",
-                retry_after=min(max(seconds, least), most),
+                f"{waiting} tokens wait on this node ({lane}), of at most {self._max_waiting_tokens}.",
+                retry_after=self._speed.retry_after(waiting, part),
             )
 
-    async def run(self, model: Model, token_ids: Sequence[TokenIds]) -> Ran:
-        """Queue one request's sequences and wait for all of their vectors."""
-        tokens = sum(map(len, token_ids))
-        self.admit(tokens)
-        job = Job(
-            model, token_ids, asyncio.get_running_loop().create_future(), arrived=self._clock(), left=len(token_ids)
-        )
-        job.rows = [NO_ROW] * len(token_ids)
+    async def run(
+        self,
+        model: Model,
+        token_ids: Sequence[TokenIds],
+        *,
+        flow: str = "",
+        weight: float = 1.0,
+        lane: Lane = "interactive",
+        deadline: float | None = None,
+    ) -> Ran:
+        """Queue one request's sequences and wait for all of their vectors.
+
+        Raises QueueFull; DeadlinePassed where the scheduler's clock has reached `deadline` when an item would be taken.
+        """
+        if self._closed:
+            raise Draining("The node has stopped.")
+        lengths = list(map(len, token_ids))
+        tokens = sum(lengths)
+        self.admit(tokens, lane)
+        job = Job(token_ids, asyncio.get_running_loop().create_future(), arrived=self._clock())
+        if deadline is not None:
+            job.deadline = deadline
+        items = [Item(job, place, length) for place, length in enumerate(lengths)]
         # Of one age, so their order is free: neighbours of one length make few and wide runs in a batch.
-        items = sorted(
-            (Item(job, index, len(ids)) for index, ids in enumerate(token_ids)), key=lambda item: item.tokens
-        )
-        queue = self._queues.setdefault(model, Queue(model))
-        queue.items.extend(items)
-        queue.tokens += tokens
-        self.waiting_tokens += tokens
+        items.sort(key=_length)
+        self._lanes[lane].add(model, flow, weight, items, tokens)
+        self._share.arrived(lane)
         self._jobs.add(job)
-        self._cut()
+        self._start()
+        try:
+            await self._over(job)
+        except BaseException:
+            # The error's traceback holds this frame, and the job the error: a cycle that keeps the model in memory.
+            del job, items
+            raise
+        now = self._clock()
+        started = job.started if job.started is not None else now
+        return Ran(np.stack(job.rows), queued=started - job.arrived, inference=now - started)
+
+    async def _over(self, job: Job) -> None:
         try:
             await job.done
         finally:
@@ -125,100 +171,103 @@ class Scheduler:
             if job.batches:
                 # A caller that leaves frees its model only when the device has let go of it.
                 await asyncio.wait(job.batches)
-        now = self._clock()
-        started = job.started if job.started is not None else now
-        return Ran(np.stack(job.rows), queued=started - job.arrived, inference=now - started)
+            del job
 
     async def close(self) -> None:
-        """Finish the batches under way, refuse what still waits, end the threads."""
+        """Finish the batches under way and refuse what still waits."""
+        self._closed = True
         for job in self._jobs:
-            if not job.done.done():
-                job.done.set_exception(Draining("The node has stopped."))
-        self._queues.clear()
-        while self._under_way:
-            await asyncio.wait(self._under_way)
-        self._preparing.shutdown()
-        self._device.shutdown()
+            job.fail(Draining("The node has stopped."))
+        for lane in self._lanes.values():
+            lane.clear()
+        self._start()
+        while self._running:
+            await asyncio.wait([batch.over for batch in self._running])
 
-    def _cut(self) -> None:
-        """Start batches while a worker is free, or while a full one can be prepared."""
-        while self._queues and (free := self._workers - len(self._under_way)) >= 0:
-            queue = min(self._queues.values(), key=lambda queue: queue.items[0].job.arrived)
-            if not free and queue.tokens < self._batch_tokens:
-                return
-            share = max(queue.tokens // free, LEAST_SHARE) if free else self._batch_tokens
-            if batch := self._take(queue, min(share, self._batch_tokens)):
-                task = asyncio.create_task(self._serve(queue.model, batch))
-                self._under_way.add(task)
-                for item in batch:
-                    item.job.batches.add(task)
+    def _start(self) -> None:
+        """Give every free worker a batch; where all are busy, prepare one that is full."""
+        while (free := self._workers - len(self._running)) > 0 and (batch := self._next(free)) is not None:
+            other = self._waiting("bulk" if batch.lane == "interactive" else "interactive")
+            self._share.took(batch.lane, batch.tokens, other_waits=other > 0)
+            self._running.add(batch)
+            batch.serving = asyncio.create_task(self._serve(batch))
+        if self._ahead is None and not free:
+            lane = self._lane_at_turn()
+            if lane is not None and self._lanes[lane].next_tokens >= (budget := self._share.budget(lane)):
+                self._ahead = self._cut(lane, budget)
 
-    def _take(self, queue: Queue, max_tokens: int) -> list[Item]:
-        batch, passed = take_batch(queue.items, max_tokens)
-        tokens = sum(queue.items.popleft().tokens for _ in range(passed))
-        queue.tokens -= tokens
-        self.waiting_tokens -= tokens
-        if not queue.items:
-            del self._queues[queue.model]
+    def _next(self, free: int) -> _Batch | None:
+        """The batch whose turn it is, cut for one of the free workers unless it has been prepared."""
+        while (lane := self._lane_at_turn()) is not None:
+            if self._ahead is not None and self._ahead.lane == lane:
+                ahead, self._ahead = self._ahead, None
+                return ahead
+            share = max(self._lanes[lane].tokens // free, LEAST_SHARE)
+            if (batch := self._cut(lane, min(share, self._share.budget(lane)))) is not None:
+                return batch
+        return None
+
+    def _lane_at_turn(self) -> Lane | None:
+        return self._share.next(interactive=self._waiting("interactive"), bulk=self._waiting("bulk"))
+
+    def _waiting(self, lane: Lane) -> int:
+        """Tokens that no worker has, those of the prepared batch included."""
+        ahead = self._ahead.tokens if self._ahead is not None and self._ahead.lane == lane else 0
+        return self._lanes[lane].tokens + ahead
+
+    def _cut(self, lane: Lane, max_tokens: int) -> _Batch | None:
+        """Take a batch and begin to pack it; None where all that would be in it is gone."""
+        now = self._clock()
+        model, items, dropped = self._lanes[lane].take(max_tokens, lambda item: item.is_gone(now))
+        for item in dropped:
+            item.job.fail(DeadlinePassed("The request's deadline passed while it waited for the device."))
+        if not items:
+            return None
+        batch = _Batch(
+            model,
+            lane,
+            items,
+            sum(item.tokens for item in items),
+            asyncio.create_task(self._work.pack(model, [item.token_ids for item in items])),
+            asyncio.get_running_loop().create_future(),
+        )
+        for item in items:
+            item.job.batches.add(batch.over)
         return batch
 
-    async def _serve(self, model: Model, batch: list[Item]) -> None:
-        loop = asyncio.get_running_loop()
-        this = asyncio.current_task()
+    async def _serve(self, batch: _Batch) -> None:
         outcomes: Sequence[Row | EngineError]
         try:
-            packed = await loop.run_in_executor(self._preparing, model.pack, _token_ids(batch))
-            outcomes, record = await loop.run_in_executor(self._device, self._run, model, packed, batch)
-            self._recent.append(record)
-            self._on_batch(record)
+            outcomes = await self._run(batch)
+        except EngineError as error:
+            outcomes = [copy.copy(error) for _ in batch.items]
         except Exception:  # noqa: BLE001 - whatever it is, it is the outcome of these items and of no others
-            structlog.get_logger().exception("batch_failed", sequences=len(batch))
-            outcomes = [InferenceFailed("The forward pass failed; the node's log says why.") for _ in batch]
-        for item, outcome in zip(batch, outcomes, strict=True):
-            if this is not None:
-                item.job.batches.discard(this)
-            _deliver(item, outcome)
-        if this is not None:
-            self._under_way.discard(this)
-        self._cut()
+            structlog.get_logger().exception("batch_failed", sequences=len(batch.items))
+            outcomes = [InferenceFailed("The forward pass failed; the node's log says why.") for _ in batch.items]
+        self._running.discard(batch)
+        self._start()  # the device first, the callers after
+        for item, outcome in zip(batch.items, outcomes, strict=True):
+            item.job.batches.discard(batch.over)
+            item.deliver(outcome)
+        batch.over.set_result(None)
 
-    def _run(self, model: Model, packed: PackedBatch, batch: list[Item]) -> tuple[Outcomes, BatchRecord]:
-        """In the device's thread."""
+    async def _run(self, batch: _Batch) -> Sequence[Row | EngineError]:
+        packed = await batch.packing
+        if all(item.job.done.done() for item in batch.items):
+            return [Draining("The caller has left.")] * len(batch.items)  # nobody reads it
         started = self._clock()
-        for item in batch:
+        for item in batch.items:
             if item.job.started is None:
                 item.job.started = started
-        outcomes = _run_halving(model, packed, batch)
-        tokens = sum(item.tokens for item in batch)
-        return outcomes, BatchRecord(len(batch), tokens, self._clock() - started)
+        token_ids = [item.token_ids for item in batch.items]
+        outcomes = await run_fitting(
+            self._work, batch.model, token_ids, packed, self._free_memory, on_step=self._on_step
+        )
+        record = BatchRecord(len(batch.items), batch.tokens, self._clock() - started, batch.lane)
+        self._speed.add(record)
+        self._on_batch(record)
+        return outcomes
 
 
-def _run_halving(model: Model, packed: PackedBatch, batch: list[Item]) -> Outcomes:
-    """Run a batch; where the memory is too small for it, its halves, down to the one item that can not be served."""
-    try:
-        return list(model.run(packed))
-    except (torch.OutOfMemoryError, MemoryError):
-        if len(batch) == 1:
-            return [OutOfMemory(f"The device's memory does not hold a forward pass over {batch[0].tokens} tokens.")]
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    middle = len(batch) // 2
-    halves = batch[:middle], batch[middle:]
-    return [outcome for half in halves for outcome in _run_halving(model, model.pack(_token_ids(half)), half)]
-
-
-def _token_ids(batch: list[Item]) -> list[TokenIds]:
-    return [item.job.token_ids[item.place] for item in batch]
-
-
-def _deliver(item: Item, outcome: Row | EngineError) -> None:
-    job = item.job
-    if job.done.done():
-        return
-    if isinstance(outcome, EngineError):
-        job.done.set_exception(outcome)
-        return
-    job.rows[item.place] = outcome
-    job.left -= 1
-    if job.left == 0:
-        job.done.set_result(None)
+def _length(item: Item) -> int:
+    return item.tokens

@@ -1,30 +1,32 @@
-"""What waits for the device, and the one rule by which a batch is taken from it."""
+"""What waits for the device: requests, and the sequences that they are made of."""
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.batch import PackedBatch, TokenIds
+from engine.batch import TokenIds
+from engine.errors import EngineError
 from engine.heads.vectors import Vectors
 
 Row = NDArray[np.float32]
 """One vector: (H,)."""
+Rows = Vectors | Sequence[Row]
+"""A row per sequence: (B, H) or a list of (H,)."""
 NO_ROW: Row = np.empty(0, dtype=np.float32)
 
 
 class Model(Protocol):
     """What runs on the device."""
 
-    def pack(self, token_ids: Sequence[TokenIds]) -> PackedBatch:
+    def pack(self, token_ids: Sequence[TokenIds]) -> Any:
         """Prepare a batch; may run beside the batch before it."""
         ...
 
-    def run(self, batch: PackedBatch) -> Vectors:
+    def run(self, batch: Any) -> Rows:
         """One row per sequence, in the order given to `pack`."""
         ...
 
@@ -33,15 +35,24 @@ class Model(Protocol):
 class Job:
     """One request's sequences, on their way through the device."""
 
-    model: Model
     token_ids: Sequence[TokenIds]
     done: "asyncio.Future[None]"
     arrived: float
+    deadline: float = float("inf")
     started: float | None = None
     rows: list[Row] = field(default_factory=list)
     left: int = 0
-    batches: set["asyncio.Task[None]"] = field(default_factory=set)
-    """Under way with items of this job."""
+    batches: set["asyncio.Future[None]"] = field(default_factory=set)
+    """Cut, with items of this job, and not over."""
+
+    def __post_init__(self) -> None:
+        self.left = len(self.token_ids)
+        self.rows = [NO_ROW] * self.left
+
+    def fail(self, error: EngineError) -> None:
+        """Answer with an error, unless there is an answer or nobody who waits for one."""
+        if not self.done.done():
+            self.done.set_exception(error)
 
 
 class Item(NamedTuple):
@@ -52,33 +63,22 @@ class Item(NamedTuple):
     """In its job."""
     tokens: int
 
+    @property
+    def token_ids(self) -> TokenIds:
+        """(L,)."""
+        return self.job.token_ids[self.place]
 
-class Taken(NamedTuple):
-    """What `take_batch` chose."""
+    def is_gone(self, now: float) -> bool:
+        """Nobody waits for it any more."""
+        return self.job.done.done() or self.job.deadline <= now
 
-    batch: list[Item]
-    passed: int
-    """Items at the head of the queue that are now done with: the batch's, and those whose caller has left."""
-
-
-@dataclass(eq=False, slots=True)
-class Queue:
-    """What waits for one model, oldest first."""
-
-    model: Model
-    items: deque[Item] = field(default_factory=deque)
-    tokens: int = 0
-
-
-def take_batch(waiting: Iterable[Item], max_tokens: int) -> Taken:
-    """The next batch of a queue, oldest first, up to the budget; an item above the budget goes alone."""
-    batch: list[Item] = []
-    tokens = passed = 0
-    for item in waiting:
-        if not item.job.done.done():
-            if batch and tokens + item.tokens > max_tokens:
-                break
-            batch.append(item)
-            tokens += item.tokens
-        passed += 1
-    return Taken(batch, passed)
+    def deliver(self, outcome: Row | EngineError) -> None:
+        """Answer the job's caller where this was the last item."""
+        job = self.job
+        if isinstance(outcome, EngineError):
+            job.fail(outcome)
+        elif not job.done.done():
+            job.rows[self.place] = outcome
+            job.left -= 1
+            if job.left == 0:
+                job.done.set_result(None)

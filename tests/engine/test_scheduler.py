@@ -4,58 +4,10 @@ import threading
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from engine.errors import Draining, InferenceFailed, OutOfMemory, QueueFull
+from engine.device_work import ThreadedDevice
+from engine.errors import DeadlinePassed, Draining, InferenceFailed, OutOfMemory, QueueFull
 from engine.scheduler import Scheduler
-from engine.waiting import Item, Job, take_batch
-
-
-class Gone:
-    """Stands in for a future."""
-
-    def __init__(self, gone):
-        self.done = lambda: gone
-
-
-def items(sizes, gone=()):
-    return [
-        Item(Job(None, [], Gone(place in gone), arrived=place), place, tokens) for place, tokens in enumerate(sizes)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("sizes", "gone", "budget", "taken", "passed"),
-    [
-        ([], (), 10, [], 0),
-        ([4, 4, 4], (), 8, [0, 1], 2),
-        ([4, 4, 4], (), 100, [0, 1, 2], 3),
-        ([50, 1], (), 10, [0], 1),  # above the budget: alone
-        ([1, 50, 1], (), 10, [0], 1),  # nothing overtakes
-        ([4, 4, 4], {0, 1}, 4, [2], 3),
-        ([4, 4], {0, 1}, 4, [], 2),
-        ([4, 9, 4], {1}, 8, [0, 2], 3),
-    ],
-)
-def test_a_batch_takes_the_oldest_up_to_the_budget(sizes, gone, budget, taken, passed):
-    batch, count = take_batch(items(sizes, gone), budget)
-    assert [item.place for item in batch] == taken
-    assert count == passed
-
-
-@given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=40), st.integers(1, 60))
-def test_batch_after_batch_everything_is_taken_once_in_order(waiting, budget):
-    gone = {place for place, (_, left) in enumerate(waiting) if left}
-    queue = items([tokens for tokens, _ in waiting], gone)
-    order = []
-    while queue:
-        batch, passed = take_batch(queue, budget)
-        assert passed > 0
-        assert len(batch) == 1 or sum(item.tokens for item in batch) <= budget
-        order += [item.place for item in batch]
-        del queue[:passed]
-    assert order == [place for place in range(len(waiting)) if place not in gone]
 
 
 class FakeModel:
@@ -92,11 +44,13 @@ def scheduled(run):
 
     def scheduled_run(work, **settings):
         async def opened():
-            scheduler = Scheduler(**{"batch_tokens": 10, "max_waiting_tokens": 1000, **settings})
+            device = ThreadedDevice(settings.get("workers", 1))
+            scheduler = Scheduler(**{"work": device, "batch_tokens": 10, "max_waiting_tokens": 1000, **settings})
             try:
                 return await work(scheduler, FakeModel())
             finally:
                 await scheduler.close()
+                device.close()
 
         return run(opened())
 
@@ -184,7 +138,7 @@ def test_models_take_turns_by_their_oldest_item(scheduled):
         await asyncio.gather(*jobs)
         assert order == ["a", "a", "b", "a", "b"]
 
-    scheduled(work, clock=lambda: next(ticks))
+    scheduled(work, clock=lambda: next(ticks), turn_tokens=0)
 
 
 def test_who_has_left_is_dropped_when_taken(scheduled):
@@ -349,3 +303,154 @@ def test_busy_workers_leave_the_next_batch_open(scheduled):
         assert len(model.batches) < 2 + 10
 
     scheduled(work, workers=2, batch_tokens=500)
+
+
+async def busy(scheduler, model):
+    """A batch that holds the only worker until the gate opens."""
+    model.gate.clear()
+    job = asyncio.create_task(scheduler.run(model, texts(2)))
+    await started(model)
+    return job
+
+
+def test_a_model_keeps_its_turn_for_a_quantum_of_tokens(scheduled):
+    async def work(scheduler, model):
+        other = FakeModel()
+        order = []
+        model.breaks = lambda _: order.append("a")
+        other.breaks = lambda _: order.append("b")
+        jobs = [await busy(scheduler, model)]
+        for taker in (model, other) * 5:
+            jobs.append(asyncio.create_task(scheduler.run(taker, texts(9))))
+            await asyncio.sleep(0)
+        model.gate.set()
+        await asyncio.gather(*jobs)
+        assert "".join(order[1:]) == "aaabbbaabb"
+
+    scheduled(work, turn_tokens=27)
+
+
+def test_interactive_overtakes_bulk_even_a_batch_that_is_packed(scheduled):
+    async def work(scheduler, model):
+        jobs = [await busy(scheduler, model)]
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(9, 9, first=50), lane="bulk")))
+        await until(lambda: len(model.packed) == 2)
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(3, first=70))))
+        await asyncio.sleep(0)
+        assert (scheduler.waiting_tokens, scheduler.bulk_waiting_tokens) == (12, 9)
+        model.gate.set()
+        await asyncio.gather(*jobs)
+        assert model.batches == [[0], [70], [50], [51]]
+
+    scheduled(work)
+
+
+def test_a_full_lane_refuses_its_own_and_not_the_other(scheduled):
+    async def work(scheduler, model):
+        jobs = [await busy(scheduler, model)]
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(20), lane="bulk")))
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(20, first=1), lane="bulk")))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull, match="bulk"):
+            await scheduler.run(model, texts(1), lane="bulk")
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(20, first=2))))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull, match="interactive"):
+            await scheduler.run(model, texts(1))
+        model.gate.set()
+        await asyncio.gather(*jobs)
+
+    scheduled(work, max_waiting_tokens=20)
+
+
+def test_each_lane_is_told_to_come_back_by_its_own_part_of_the_speed(scheduled):
+    now = 0.0
+
+    def clock():
+        nonlocal now
+        now += 1.0
+        return now
+
+    async def work(scheduler, model):
+        await scheduler.run(model, texts(10))
+        model.started.clear()
+        jobs = [await busy(scheduler, model)]
+        waits = {}
+        for lane in ("interactive", "bulk"):
+            jobs.append(asyncio.create_task(scheduler.run(model, texts(90), lane=lane)))
+            await asyncio.sleep(0)
+        for lane in ("interactive", "bulk"):
+            with pytest.raises(QueueFull) as refused:
+                scheduler.admit(1000, lane)
+            waits[lane] = refused.value.retry_after
+        assert scheduler.tokens_per_second == 10.0
+        assert waits["interactive"] == pytest.approx(90 / (10 * 0.75))
+        assert waits["bulk"] == pytest.approx(90 / (10 * 0.25))
+        model.gate.set()
+        await asyncio.gather(*jobs)
+
+    scheduled(work, batch_tokens=1000, bulk_share=0.25, clock=clock)
+
+
+def test_what_is_taken_after_its_deadline_is_refused_and_the_rest_is_served(scheduled):
+    now = 0.0
+
+    async def work(scheduler, model):
+        nonlocal now
+        jobs = [await busy(scheduler, model)]
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(3, 9, first=20), deadline=5.0)))
+        jobs.append(asyncio.create_task(scheduler.run(model, texts(3, first=40), deadline=5.1)))
+        await asyncio.sleep(0)
+        now = 5.0
+        model.gate.set()
+        _first, late, early = await asyncio.gather(*jobs, return_exceptions=True)
+        assert isinstance(late, DeadlinePassed)
+        assert (late.code, late.status, late.retry_after) == ("deadline_passed", 504, None)
+        assert early.vectors.tolist() == [[40, 3]]
+        assert model.batches == [[0], [40]]
+        assert scheduler.waiting_tokens == scheduler.waiting_requests == 0
+
+    scheduled(work, clock=lambda: now, batch_tokens=100)
+
+
+def test_memory_is_freed_before_a_batch_is_halved(scheduled):
+    steps = []
+
+    async def free_memory(model, step):
+        steps.append(int(step))
+        return True
+
+    def breaks(batch):
+        if len(steps) < 2 and len(batch) > 1:
+            raise MemoryError
+
+    async def work(scheduler, model):
+        model.breaks = breaks
+        await scheduler.run(model, texts(2, 2))
+        assert steps == [1, 2]
+        assert model.batches == [[0, 1]]
+
+    scheduled(work, free_memory=free_memory)
+
+
+def test_a_packed_batch_that_everybody_left_is_not_run(scheduled):
+    async def work(scheduler, model):
+        first = await busy(scheduler, model)
+        leaving = asyncio.create_task(scheduler.run(model, texts(10, first=50)))
+        await until(lambda: len(model.packed) == 2)
+        leaving.cancel()
+        model.gate.set()
+        await asyncio.gather(first, leaving, return_exceptions=True)
+        await scheduler.run(model, texts(3, first=70))
+        assert model.batches == [[0], [70]]
+
+    scheduled(work)
+
+
+def test_after_closing_nothing_new_is_taken(scheduled):
+    async def work(scheduler, model):
+        await scheduler.close()
+        with pytest.raises(Draining):
+            await scheduler.run(model, texts(1))
+
+    scheduled(work)
