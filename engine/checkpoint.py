@@ -35,6 +35,8 @@ class TensorEntry:
     file: Path
     dtype: str
     shape: tuple[int, ...]
+    offset: int
+    """Of its first byte in the file."""
     nbytes: int
 
     @property
@@ -66,7 +68,7 @@ def read_header(file: Path) -> Mapping[str, TensorEntry]:
             raise CheckpointCorrupt(f"{file.name} is no safetensors file, or was cut off: {size} bytes.")
         header = _parse_object(file, stream.read(length))
     header.pop("__metadata__", None)
-    tensors = {name: _entry(file, name, claim, size - 8 - length) for name, claim in header.items()}
+    tensors = {name: _entry(file, name, claim, 8 + length, size) for name, claim in header.items()}
     if sum(entry.nbytes for entry in tensors.values()) != size - 8 - length:
         raise CheckpointCorrupt(f"{file.name}: the tensors of the header do not fill the file's {size} bytes.")
     return tensors
@@ -102,16 +104,16 @@ def _parse_object(file: Path, raw: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _entry(file: Path, name: str, claim: object, data_bytes: int) -> TensorEntry:
+def _entry(file: Path, name: str, claim: object, first: int, size: int) -> TensorEntry:
     match claim:
         case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]} if all(
             isinstance(length, int) and length >= 0 for length in shape
         ):
-            entry = TensorEntry(file, dtype, tuple(shape), end - start)
+            entry = TensorEntry(file, dtype, tuple(shape), first + start, end - start)
         case _:
             raise CheckpointCorrupt(f"{file.name}: the header's entry of {name} can not be read.")
     if dtype not in BITS:
         raise CheckpointCorrupt(f"{file.name}: {name} has the unknown type {dtype}.")
-    if not 0 <= start <= end <= data_bytes or entry.elements * BITS[dtype] != 8 * entry.nbytes:
+    if not 0 <= start <= end <= size - first or entry.elements * BITS[dtype] != 8 * entry.nbytes:
         raise CheckpointCorrupt(f"{file.name}: {name} claims {dtype} {list(shape)} at bytes {start} to {end}.")
     return entry

@@ -15,6 +15,10 @@ from engine.settings import EngineSettings
 BUDGET_SHARE = 0.8
 """Of the free memory at start; the rest is for activations and the host."""
 
+HOST_SHARE = 0.5
+"""Of the host's free memory at start, for models that left a CUDA device. On the CPU a model on the device is in host
+memory already, and a copy beside it gains little over reading its file again: none, unless asked for."""
+
 BATCH_TOKENS = {"cpu": 512, "cuda": 16_384}
 """On the CPU more gains nothing and delays everybody; on CUDA the matrix products are saturated."""
 
@@ -40,6 +44,17 @@ class Device:
     batch_tokens: int
     workers: int
     """Batches that run side by side."""
+    memory_total: int
+    """Bytes that models and the batches under way may take together."""
+    host_budget: int
+    """Bytes of host memory for models that left the device."""
+    copies: torch.cuda.Stream | None
+    """Where models are copied from and to the host, beside the batches; None on the CPU."""
+
+    @property
+    def on_cuda(self) -> bool:
+        """Whether its memory is another than the host's."""
+        return self.place.type == "cuda"
 
     def dtype(self, wanted: str | None) -> torch.dtype:
         """The type to hold a model's weights in: as its register says, else what is good on the device."""
@@ -55,12 +70,19 @@ def open_device(settings: EngineSettings) -> Device:
     if device.type == "cpu":
         torch.set_num_threads(threads // workers)
         _keep_freed_memory()
+    free = _free_memory(device)
+    budget = settings.memory_budget or int(BUDGET_SHARE * free)
+    on_cuda = device.type == "cuda"
+    default_host_budget = int(HOST_SHARE * min(_host_limits())) if on_cuda else 0
     return Device(
         place=device,
-        name=torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({threads} threads)",
-        memory_budget=settings.memory_budget or int(BUDGET_SHARE * _free_memory(device)),
+        name=torch.cuda.get_device_name(device) if on_cuda else f"cpu ({threads} threads)",
+        memory_budget=budget,
         batch_tokens=settings.max_batch_tokens or BATCH_TOKENS[device.type],
         workers=workers,
+        memory_total=max(free, budget),
+        host_budget=default_host_budget if settings.host_budget is None else settings.host_budget,
+        copies=torch.cuda.Stream(device) if on_cuda else None,  # type: ignore[no-untyped-call]
     )
 
 

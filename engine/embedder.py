@@ -1,7 +1,8 @@
-"""A loaded embedding model: token ids in, one finished vector per sequence out."""
+"""A loaded embedding model: token ids in, one finished vector per sequence out; and its way to host memory and back."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -9,14 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from engine.batch import PackedBatch, TokenIds, pack
+from engine.buffers import HostBuffer, device_memory, to_device, to_host
+from engine.calibration import LEAST, Shape, calibrate, powers_of_two
 from engine.catalog import ModelSpec
-from engine.device import Device, give_back_memory
+from engine.device import Device
 from engine.heads.pooling import POOLINGS, Pooling
 from engine.heads.vectors import Vectors, normalize
 from engine.layers.attention import resolve_attention
+from engine.layout import Layout, lay_out
 from engine.models import FAMILIES
+from engine.tiers import LoadPlan
 from engine.tokenizer import Tokenizer
-from engine.weights import load_weights
+from engine.weights import Target, fill, match
+from engine.work import beside
+
+TOKENIZER_BYTES = 14
+"""Of host memory for each byte of a tokenizer.json, whose vocabulary becomes two tables (measured)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,13 +34,19 @@ class Embedder:
 
     spec: ModelSpec
     tokenizer: Tokenizer
-    device: torch.device
+    device: Device
+    layout: Layout
+    weights: Tensor
+    """All of them: (bytes,) uint8."""
     network: nn.Module
+    """Over the weights."""
     pooling: Pooling
+    activation: int = 0
+    """Bytes that all batches which run side by side take beside the weights."""
 
     def pack(self, token_ids: Sequence[TokenIds]) -> PackedBatch:
         """Prepare a batch. May run beside the batch before it."""
-        return pack(token_ids, self.device)
+        return pack(token_ids, self.device.place)
 
     @torch.inference_mode()
     def run(self, batch: PackedBatch) -> Vectors:
@@ -42,22 +57,108 @@ class Embedder:
         vectors[batch.order] = normalize(pooled) if self.spec.normalize else pooled
         return vectors
 
+    @torch.inference_mode()
+    def to_host(self) -> "EmbedderInHost":
+        """Copy the model to host memory; the device's is freed when nobody holds this one any more. Blocks."""
+        return EmbedderInHost(
+            to_host(self.weights, self.device),
+            self.spec,
+            self.tokenizer,
+            self.device,
+            self.layout,
+            self.pooling,
+            self.activation,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbedderInHost:
+    """A model that left the device."""
+
+    buffer: HostBuffer
+    spec: ModelSpec
+    tokenizer: Tokenizer
+    device: Device
+    layout: Layout
+    pooling: Pooling
+    activation: int
+
+    @property
+    def bytes(self) -> int:
+        """Of host memory, its tokenizer's included."""
+        return self.layout.bytes + _tokenizer_bytes(self.spec)
+
+    @torch.inference_mode()
+    def to_device(self) -> Embedder:
+        """Back, by one copy; the network is bound to its weights while they still come. Blocks."""
+        with to_device(self.buffer, self.device) as weights:
+            network = self.layout.bind(weights)
+        return Embedder(
+            self.spec, self.tokenizer, self.device, self.layout, weights, network, self.pooling, self.activation
+        )
+
+
+def plan_embedder(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[Embedder]:
+    """Check a checkpoint against its architecture, and say what the model takes, before any memory is asked for."""
+    family = FAMILIES[spec.family]
+    with torch.inference_mode(), torch.device("meta"):
+        blank = family.build(spec.config, resolve_attention(device.place, dtype)).to(dtype).eval()
+    layout = lay_out(blank, dtype)
+    targets = match(spec.tensors, layout.shapes, family.keys)
+    # On the CPU the tokenizer shares the memory that the budget is about.
+    taken = layout.bytes + (0 if device.on_cuda else _tokenizer_bytes(spec))
+    shape = Shape.of(spec.config, longest=spec.max_tokens, itemsize=dtype.itemsize)
+    activation = device.workers * shape.peak(_full_batch(spec, device))
+    return LoadPlan(taken, partial(_load, spec, device, layout, targets, activation), activation)
+
 
 def load_embedder(spec: ModelSpec, device: Device, dtype: torch.dtype) -> Embedder:
     """Build a model and fill it from its checkpoint. Blocks; call it off the event loop."""
-    family = FAMILIES[spec.family]
+    return plan_embedder(spec, device, dtype).load()
+
+
+def _load(spec: ModelSpec, device: Device, layout: Layout, targets: Mapping[str, Target], activation: int) -> Embedder:
+    tokenizer = beside(partial(_open_tokenizer, spec))
     with torch.inference_mode():
-        with torch.device("meta"):
-            network = family.build(spec.config, resolve_attention(device.place, dtype))
-        network.to(dtype).to_empty(device=device.place).eval()
-        load_weights(network, spec.tensors, family.keys)
-    give_back_memory(device)
-    return Embedder(
-        spec=spec,
-        tokenizer=Tokenizer(
-            spec.folder / "tokenizer.json", lowercase=spec.lowercase, vocabulary=spec.config["vocab_size"]
-        ),
-        device=device.place,
-        network=network,
-        pooling=POOLINGS[spec.pooling],
-    )
+        weights = device_memory(layout.bytes, device)
+        fill(layout.views(weights), spec.tensors, targets)
+        embedder = Embedder(
+            spec=spec,
+            tokenizer=tokenizer.result(),
+            device=device,
+            layout=layout,
+            weights=weights,
+            network=layout.bind(weights),
+            pooling=POOLINGS[spec.pooling],
+            activation=activation,
+        )
+    if not device.on_cuda:
+        return embedder
+    torch.cuda.current_stream(device.place).synchronize()
+    return replace(embedder, activation=device.workers * _measured(embedder))
+
+
+def _open_tokenizer(spec: ModelSpec) -> Tokenizer:
+    return Tokenizer(spec.folder / "tokenizer.json", lowercase=spec.lowercase, vocabulary=spec.config["vocab_size"])
+
+
+def _measured(embedder: Embedder) -> int:
+    """Bytes of activations that a batch of the full budget takes."""
+    full, longest = _full_batch(embedder.spec, embedder.device), embedder.spec.max_tokens
+
+    def run(tokens: int) -> None:
+        lengths = [longest] * (tokens // longest) + [tokens % longest] * bool(tokens % longest)
+        embedder.run(embedder.pack([np.zeros(length, dtype=np.int32) for length in lengths]))
+
+    run(LEAST)  # the first pass also allocates the work space of the libraries, once per process
+    calibration = calibrate(run, powers_of_two(full), embedder.device.place)
+    return calibration.at(full) if calibration.peaks else embedder.activation
+
+
+def _full_batch(spec: ModelSpec, device: Device) -> int:
+    """Tokens. An input above the budget goes alone."""
+    return max(device.batch_tokens, spec.max_tokens)
+
+
+def _tokenizer_bytes(spec: ModelSpec) -> int:
+    return TOKENIZER_BYTES * (spec.folder / "tokenizer.json").stat().st_size

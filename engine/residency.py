@@ -1,114 +1,125 @@
-"""Which models are in the device's memory: as many as its byte budget holds, the least recently used one leaving first.
+"""Which models are in memory: on the device as many as its budget holds, the least worth keeping leaving first.
 
 - A model in use is never evicted, nor is a pinned one. A load that needs the room of a model in use waits for it; new
   requests for that model wait behind the load, so that constant traffic starves nobody.
+- A model that leaves the device stays in host memory, under that memory's own budget, and comes back by one copy.
 - Bytes are known before a load, so a load is admitted or refused, never tried until it breaks.
 - Two requests for one cold model load it once; loads of different models run side by side.
-- A failed load is remembered for a while with its reason.
+- A failed load is remembered for a while with its reason; one that never ends is given up.
 """
 
 import asyncio
 import copy
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Generic, Literal, TypeVar
+from functools import partial
+from typing import Generic, TypeVar
 
 import structlog
 
-from engine.errors import EngineError, ModelInvalid, ModelLoading, ModelTooLarge, OutOfMemory
-from engine.eviction import Resident, plan_eviction
+from engine.errors import Draining, EngineError, LoadTimedOut, ModelInvalid, ModelLoading, ModelTooLarge, OutOfMemory
+from engine.eviction import EvictionPolicy, least_recently_used
+from engine.memory import Memory
 from engine.protocol import ModelRef
+from engine.tiers import Calibrated, Entry, LoadPlan, Move, Place, key_of
+from engine.work import Work, threads
+
+__all__ = ["COOL_DOWN", "Entry", "LoadPlan", "Move", "Residency"]
 
 M = TypeVar("M")
+T = TypeVar("T")
 
 COOL_DOWN = 30.0
 """Seconds for which a failed load is not tried again unless asked for."""
 
 RETRY_AFTER = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class LoadPlan(Generic[M]):
-    """A model that could be loaded, and what it would take."""
-
-    bytes: int
-    load: Callable[[], M]
-    """Blocks."""
-
-
-@dataclass(eq=False, slots=True)
-class Entry(Generic[M]):
-    """A model that is resident, on its way there, or failed to get there."""
-
-    ref: ModelRef
-    last_used: float
-    bytes: int = 0
-    """Counted against the budget; 0 until the room is there."""
-    model: M | None = None
-    failure: EngineError | None = None
-    retry_at: float = 0.0
-    in_use: int = 0
-    """Requests that use the model or wait for it to load."""
-    pinned: bool = False
-    leaving: bool = False
-    """To be evicted as soon as nobody uses it; takes nobody new."""
-    loading: "asyncio.Task[None] | None" = None
-
-    @property
-    def state(self) -> Literal["loading", "resident", "failed"]:
-        """As the wire names it."""
-        return "failed" if self.failure else "resident" if self.model is not None else "loading"
-
-
-def _key(ref: ModelRef) -> Hashable:
-    return ref.id, ref.source, ref.revision, ref.dtype
+LEAST_PAUSE = 0.01
+"""Seconds between two looks for idle models."""
 
 
 class Residency(Generic[M]):
-    """The models of one node. Lives on one event loop; every load has a thread."""
+    """The models of one node. Lives on one event loop."""
 
     def __init__(
         self,
         *,
         budget: int,
         plan: Callable[[ModelRef], LoadPlan[M]],
+        host_budget: int = 0,
+        total: int | None = None,
+        policy: EvictionPolicy = least_recently_used,
+        idle_timeout: float | None = None,
+        load_timeout: float = 600.0,
+        patience: float = 120.0,
         discarded: Callable[[], None] = lambda: None,
         on_load: Callable[[str], None] = lambda _: None,
         on_evict: Callable[[], None] = lambda: None,
-        patience: float = 120.0,
+        on_move: Callable[[Move], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        work: Work = threads,
     ) -> None:
-        self.budget = budget
+        """Times are in seconds, memory in bytes; `total` is what models and their batches may take together.
+
+        `discarded` is called, off the loop, whenever memory was freed.
+        """
         self._plan = plan
-        self._discarded = discarded
+        self._idle_timeout = idle_timeout
+        self._load_timeout = load_timeout
+        self._patience = patience
         self._on_load = on_load
         self._on_evict = on_evict
-        self._patience = patience
+        self._on_move = on_move
         self._clock = clock
-        self._entries: dict[Hashable, Entry[M]] = {}
-        self._moved = asyncio.Event()
-        self._room = asyncio.Lock()
+        self._work = work
+        self._memory: Memory[M] = Memory(
+            budget=budget,
+            host_budget=host_budget,
+            total=total,
+            policy=policy,
+            work=work,
+            discarded=discarded,
+            on_move=self._left,
+        )
+        self._pins: set[Hashable] = set()
+        self._closed = False
+        self._idling: asyncio.Task[None] | None = None
+
+    @property
+    def budget(self) -> int:
+        """Bytes of the device that models may take."""
+        return self._memory.budget
 
     @property
     def used(self) -> int:
-        """Bytes that resident models take and loading ones have been given."""
-        return sum(entry.bytes for entry in self._entries.values())
+        """Bytes of the device that models take and loading ones have been given."""
+        return self._memory.used
+
+    @property
+    def host_budget(self) -> int:
+        """Bytes of host memory that models may take."""
+        return self._memory.host_budget
+
+    @property
+    def host_used(self) -> int:
+        """Bytes of host memory that copies of models take."""
+        return self._memory.host_used
 
     @property
     def entries(self) -> Collection[Entry[M]]:
-        """Resident, loading and failed models."""
-        return self._entries.values()
+        """Models in memory, loading and failed ones; the least recently used first."""
+        return self._memory.entries.values()
 
     @asynccontextmanager
-    async def acquire(self, ref: ModelRef) -> AsyncIterator[M]:
-        """Use a model; it is loaded if need be and stays until the block ends."""
+    async def acquire(self, ref: ModelRef, *, patience: float | None = None) -> AsyncIterator[M]:
+        """Use a model; it is brought to the device if need be and stays until the block ends.
+
+        Waits for it as long as `patience` and the node's own allow, in seconds; then `ModelLoading`.
+        """
         entry: Entry[M] | None = None
         try:
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self._patience if patience is None else min(patience, self._patience)):
                     entry = await self._enter(ref)
                     model = await self._loaded(entry)
             except TimeoutError:
@@ -119,67 +130,126 @@ class Residency(Generic[M]):
         finally:
             if entry is not None:
                 entry.in_use -= 1
-                entry.last_used = self._clock()
-                self._announce()
+                self._memory.touch(entry, self._clock())
+                if not entry.in_use:
+                    self._memory.announce()
+
+    async def load(self, ref: ModelRef) -> None:
+        """Bring a model to the device, trying at once what failed before."""
+        self.forget_failure(ref)
+        async with self.acquire(ref):
+            pass
 
     async def unload(self, ref: ModelRef) -> None:
-        """Evict a model once nobody uses it, and forget a failure. Requests that come meanwhile load it again."""
-        entry = self._entries.get(_key(ref))
-        if entry is None:
+        """Take a model out of all memory once nobody uses it; forget its pin and its failure.
+
+        Requests that come meanwhile load it anew.
+        """
+        self._pins.discard(key_of(ref))
+        if (entry := self._find(ref)) is None:
             return
-        entry.leaving = True
-        while entry.in_use or entry.state == "loading":
-            await self._moved.wait()
-        self._evict(entry)
+        entry.condemned += 1
+        try:
+            while entry.in_use or entry.loading is not None or entry.leaving is not None:
+                await self._memory.change()
+            if self._find(ref) is entry:
+                await self._memory.evict(entry, keep=False)
+            self._retry_what_found_no_room()
+        finally:
+            entry.condemned -= 1
+            self._memory.announce()
+
+    async def pin(self, ref: ModelRef, pinned: bool) -> None:
+        """Bring a model to the device and keep it there; or let it go again, where its own reference does not pin it.
+
+        `ModelTooLarge` where the pinned models would not fit together; then it is not pinned.
+        """
+        if not pinned:
+            self._pins.discard(key_of(ref))
+            if (entry := self._find(ref)) is not None:
+                entry.pinned = False
+                self._retry_what_found_no_room()
+                self._memory.announce()
+            return
+        self._pins.add(key_of(ref))
+        try:
+            await self.load(ref)
+        except BaseException:
+            await self.pin(ref, False)
+            raise
+
+    async def evict_sibling(self, of: M) -> bool:
+        """Evict an idle model, for the batch of another one that ran out of memory. False where none is idle."""
+        return await self._memory.evict_one(of)
 
     def forget_failure(self, ref: ModelRef) -> None:
         """Let the next use of a model try to load it at once."""
-        entry = self._entries.get(_key(ref))
+        entry = self._find(ref)
         if entry is not None and entry.failure is not None:
             entry.retry_at = self._clock()
 
     async def close(self) -> None:
-        """Give up the loads under way and let go of every model."""
-        tasks = [entry.loading for entry in self._entries.values() if entry.loading is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._entries.clear()
+        """Give up the moves under way and let go of every model; whoever waits for one is told so."""
+        self._closed = True
+        for entry in self.entries:
+            if entry.loading is not None:
+                entry.failure = Draining("The node has stopped.", retry_after=RETRY_AFTER)
+        await self._memory.close()
+        self._memory.announce()
+
+    def _retry_what_found_no_room(self) -> None:
+        """Let the next use of a model that did not fit beside the pinned ones try again: they have changed."""
+        for entry in self.entries:
+            if isinstance(entry.failure, ModelTooLarge):
+                entry.retry_at = self._clock()
+
+    def _find(self, ref: ModelRef) -> Entry[M] | None:
+        return self._memory.entries.get(key_of(ref))
 
     async def _enter(self, ref: ModelRef) -> Entry[M]:
-        """Count a user of the model's entry, whatever its state."""
-        key = _key(ref)
-        while (entry := self._entries.get(key)) is not None and entry.leaving:
-            await self._moved.wait()
+        """Count a user of the model's entry, and set the model in motion where it is not on the device."""
+        while (entry := self._find(ref)) is not None and (entry.condemned or entry.leaving is not None):
+            await self._memory.change()
+        if self._closed:
+            raise Draining("The node has stopped.", retry_after=RETRY_AFTER)
         if entry is None or (entry.failure is not None and self._clock() >= entry.retry_at):
-            entry = self._entries[key] = Entry(ref, last_used=self._clock())
-            entry.loading = asyncio.create_task(self._load(entry))
-        entry.pinned = ref.pinned
+            entry = self._memory.entries[key_of(ref)] = Entry(ref, last_used=self._clock())
+        if entry.failure is None and entry.model is None and entry.loading is None:
+            entry.loading = self._memory.task(self._bring(entry))
+        if self._idle_timeout is not None and self._idling is None:
+            self._idling = self._memory.task(self._evict_idle(self._idle_timeout))
+        entry.pinned = ref.pinned or entry.key in self._pins
         entry.in_use += 1
+        entry.uses += 1
         return entry
 
     async def _loaded(self, entry: Entry[M]) -> M:
         if entry.loading is not None:
-            await asyncio.shield(entry.loading)
+            await asyncio.wait([entry.loading])
         if entry.failure is not None:
             raise copy.copy(entry.failure)
         assert entry.model is not None, "a load that ended without a model has a failure"  # noqa: S101
         return entry.model
 
-    async def _load(self, entry: Entry[M]) -> None:
-        loop = asyncio.get_running_loop()
+    async def _bring(self, entry: Entry[M]) -> None:
+        """To the device: from host memory where a copy is, else from disk."""
         log = structlog.get_logger().bind(model=entry.ref.id)
-        started = self._clock()
-        # A thread of its own that ends with the load: threads that once ran parallel work keep their OpenMP pools, and
-        # those slow down the pools of the threads that run models.
-        loader = ThreadPoolExecutor(1, "load")
+        source: Place = "disk" if entry.host is None else "host"
         try:
-            plan = await loop.run_in_executor(loader, self._plan, entry.ref)
-            async with self._room:
-                await self._make_room(entry, plan.bytes)
-                entry.bytes = plan.bytes
-            entry.model = await loop.run_in_executor(loader, plan.load)
-            log.info("model_loaded", bytes=entry.bytes, seconds=round(self._clock() - started, 3))
+            if entry.host is None:
+                plan = await self._in_time(entry, partial(self._plan, entry.ref))
+                entry.size, entry.activation, build = plan.bytes, plan.activation, plan.load
+            else:
+                build = entry.host.to_device
+            await self._memory.take_room(entry)
+            began = self._clock()
+            entry.model = await self._in_time(entry, build)
+            entry.uses, entry.reload_seconds = entry.in_use, self._clock() - began
+            if isinstance(entry.model, Calibrated):
+                entry.activation = entry.model.activation
+                await self._memory.shrink()
+            log.info("model_loaded", bytes=entry.bytes, source=source, seconds=round(entry.reload_seconds, 3))
+            self._on_move(Move(source, "device", entry.reload_seconds))
         except EngineError as error:
             self._fail(entry, error)
             log.warning("model_failed", reason=error.message)
@@ -190,70 +260,41 @@ class Residency(Generic[M]):
             self._fail(entry, ModelInvalid(f"The model {entry.ref.id} can not be loaded; the node's log says why."))
             log.exception("model_failed")
         finally:
-            loader.shutdown(wait=False)
             entry.loading = None
             self._on_load(entry.state)
-            self._announce()
+            self._memory.announce()
+
+    async def _in_time(self, entry: Entry[M], job: Callable[[], T]) -> T:
+        """The outcome of a job, unless it takes too long: then whatever comes of it is dropped."""
+        limit = asyncio.timeout(self._load_timeout)
+        try:
+            async with limit:
+                return await self._work(job)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise LoadTimedOut(
+                f"The load of {entry.ref.id} did not end within {self._load_timeout:g} seconds and was given up.",
+                retry_after=COOL_DOWN,
+            ) from None
 
     def _fail(self, entry: Entry[M], error: EngineError) -> None:
-        entry.bytes = 0
-        entry.failure = error
+        entry.bytes = entry.host_bytes = 0
+        entry.model = entry.host = None
+        entry.failure = copy.copy(error)  # without the traceback, whose frames hold what the load had made
         entry.retry_at = self._clock() + (error.retry_after or COOL_DOWN)
 
-    async def _make_room(self, entry: Entry[M], needed: int) -> None:
-        """Evict until `needed` bytes are free, waiting for models in use. First come, first served."""
-        condemned: list[Entry[M]] = []
-        try:
-            while (victims := plan_eviction(self._residents(), needed, self._available(entry, needed))) is None:
-                # Those that would go if nobody used them take nobody new from now on.
-                idle = [replace(resident, busy=False) for resident in self._residents() if self._is_resident(resident)]
-                loading = [resident for resident in self._residents() if not self._is_resident(resident)]
-                for resident in plan_eviction([*idle, *loading], needed, self.budget) or ():
-                    if not (victim := self._entries[resident.key]).leaving:
-                        victim.leaving = True
-                        condemned.append(victim)
-                await self._moved.wait()
-            for resident in victims:
-                self._evict(self._entries[resident.key])
-        finally:
-            for spared in condemned:
-                spared.leaving = False
-            self._announce()
-
-    def _available(self, entry: Entry[M], needed: int) -> int:
-        """The budget. Raises where it could never hold the model beside the pinned ones."""
-        pinned = sum(other.bytes for other in self._entries.values() if other.pinned and other is not entry)
-        if needed > self.budget - pinned:
-            beside = f", of which pinned models hold {pinned}" if pinned else ""
-            raise ModelTooLarge(
-                f"The model {entry.ref.id} needs {needed} bytes; the node's memory budget is {self.budget}{beside}.",
-                limit=self.budget - pinned,
-                actual=needed,
-            )
-        return self.budget
-
-    def _residents(self) -> list[Resident]:
-        return [
-            Resident(key, entry.bytes, entry.last_used, entry.in_use > 0 or entry.state == "loading", entry.pinned)
-            for key, entry in self._entries.items()
-            if entry.bytes
-        ]
-
-    def _is_resident(self, resident: Resident) -> bool:
-        return self._entries[resident.key].state == "resident"
-
-    def _evict(self, entry: Entry[M]) -> None:
-        if self._entries.get(_key(entry.ref)) is not entry:
-            return
-        del self._entries[_key(entry.ref)]
-        if entry.model is not None:
-            entry.model = None
-            self._discarded()
+    def _left(self, move: Move) -> None:
+        if move.source == "device":
             self._on_evict()
-            structlog.get_logger().info("model_evicted", model=entry.ref.id, bytes=entry.bytes)
-        self._announce()
+        self._on_move(move)
 
-    def _announce(self) -> None:
-        """Wake whoever waits for a model to be freed, loaded or gone."""
-        self._moved.set()
-        self._moved = asyncio.Event()
+    async def _evict_idle(self, limit: float) -> None:
+        """Evict what nobody has used for so many seconds, for as long as the node lives."""
+        while True:
+            now = self._clock()
+            due = await self._memory.evict_unused(limit, now)
+            if due is None:
+                await self._memory.change()
+            else:
+                await asyncio.sleep(max(due - now, LEAST_PAUSE))

@@ -6,13 +6,16 @@ A family's names differ from its checkpoints' by a `KeyMap`, which is data.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from io import FileIO
 from itertools import groupby
 
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
 from engine.checkpoint import FLOATS, TensorEntry
-from engine.errors import CheckpointCorrupt, WeightMismatch
+from engine.errors import CheckpointCorrupt, SourceNotFound, WeightMismatch
+
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 NAMED_AT_MOST = 8
 """Tensor names in one error message."""
@@ -41,13 +44,21 @@ class Target:
     parts: int = 1
 
 
-def load_weights(model: nn.Module, tensors: Mapping[str, TensorEntry], keys: KeyMap) -> None:
-    """Fill every parameter, one tensor at a time, so that memory never holds a second copy of the checkpoint."""
-    parameters = dict(model.named_parameters())
-    targets = match(tensors, {name: tuple(parameter.shape) for name, parameter in parameters.items()}, keys)
-    for name, tensor in _read(tensors, targets):
-        target = targets[name]
-        parameters[target.name].data.chunk(target.parts)[target.part].copy_(tensor)
+@torch.inference_mode()
+def fill(parameters: Mapping[str, Tensor], tensors: Mapping[str, TensorEntry], targets: Mapping[str, Target]) -> None:
+    """Read every target's tensor, in the order of the files, straight into its parameter where the types are one."""
+    places = sorted(targets, key=lambda name: (str(tensors[name].file), tensors[name].offset))
+    for file, names in groupby(places, key=lambda name: tensors[name].file):
+        try:
+            with FileIO(file) as stream:
+                for name in names:
+                    target = targets[name]
+                    rows = parameters[target.name].chunk(target.parts)[target.part]
+                    _read(stream, tensors[name], rows)
+        except FileNotFoundError as error:
+            raise SourceNotFound(f"{file} has disappeared.") from error
+        except OSError as error:
+            raise CheckpointCorrupt(f"{file.name} can not be read: {error}") from error
 
 
 def match(
@@ -107,14 +118,17 @@ def _named(names: list[str]) -> str:
     return ", ".join(sorted(names)[:NAMED_AT_MOST]) + more
 
 
-def _read(tensors: Mapping[str, TensorEntry], wanted: Mapping[str, Target]) -> Iterator[tuple[str, Tensor]]:
-    """The wanted tensors, file by file, each a view of the mapped file that lives until the next is asked for."""
-    for file, names in groupby(
-        sorted(wanted, key=lambda name: str(tensors[name].file)), key=lambda name: tensors[name].file
-    ):
-        try:
-            with safe_open(file, framework="pt") as opened:
-                for name in names:
-                    yield name, opened.get_tensor(name)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointCorrupt(f"{file.name} can not be read: {error}") from error
+def _read(stream: FileIO, entry: TensorEntry, rows: Tensor) -> None:
+    """Fill the rows, which lie side by side, with one tensor of the file."""
+    stored = DTYPES[entry.dtype]
+    straight = rows.device.type == "cpu" and rows.dtype == stored
+    into = rows if straight else torch.empty(entry.shape, dtype=stored)
+    left = into.reshape(-1).view(torch.uint8).numpy().data
+    stream.seek(entry.offset)
+    while left:
+        count = stream.readinto(left)
+        if not count:
+            raise CheckpointCorrupt(f"{entry.file.name} was cut off while it was read.")
+        left = left[count:]
+    if not straight:
+        rows.copy_(into)
