@@ -89,7 +89,8 @@ def _panel(node: Node, shades: Mapping[str, int]) -> NodePanel:
 def _segments(node: Node, shades: Mapping[str, int]) -> tuple[MemorySegment, ...]:
     if node.status is None:
         return ()
-    models = sorted((model for model in node.status.models if model.state != "failed"), key=lambda model: -model.bytes)
+    on_device = [model for model in node.status.models if model.tier != "host" and model.state != "failed"]
+    models = sorted(on_device, key=lambda model: -model.bytes)
     whole = max(node.status.memory_budget, sum(model.bytes for model in models), 1)
     segments, start = [], 0.0
     for model in models:

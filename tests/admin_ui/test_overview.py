@@ -1,6 +1,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from msgspec import structs
+
 from admin_ui.contexts import MemorySegment, ModelLine, NodePanel, OverviewPage
 from admin_ui.views.overview import MOST_MODELS, overview_page
 from gateway.services.nodes import Node
@@ -37,6 +39,7 @@ def test_the_page_is_what_the_services_know(make_node, make_resident, make_model
             "http://a:9000",
             make_resident("small", 128, pinned=True),
             make_resident("large", 512),
+            structs.replace(make_resident("unused now", 0, "loading"), tier="host"),
             make_resident("broken", 0, "failed", failure="no such tensor"),
         ),
         make_node("http://b:9000", make_resident("small", 128, "loading")),

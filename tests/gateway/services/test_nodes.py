@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from benchmarks.fake_engine import FakeEngine, serve
+from engine.protocol import ResidentModel
 from gateway.engine_client import EmbedRequest, EngineClient, ModelRef
 from gateway.errors import EngineFailed, EngineOverloaded, ModelUnusable, RequestError, Unavailable
 from gateway.services.nodes import NodeDirectory
@@ -73,6 +75,23 @@ def test_no_node_in_time_is_unavailable_and_says_when_to_come_back():
                 await fleet.embed()
             assert caught.value.retry_after >= 1
             assert caught.value.code == "no_engine_node"
+
+    asyncio.run(run())
+
+
+def test_where_models_are_on_a_node_is_known_by_tier():
+    def held(tier):
+        return ResidentModel(tier, None, "resident", 1, 0, False, 0.0, 4, 8, tier=tier)
+
+    async def run():
+        async with fake_engine() as engine, following(engine.url) as fleet:
+            status = structs.replace(
+                engine.status(), models=[held(tier) for tier in ("device", "host", "loading", "failed")]
+            )
+            engine.status = lambda: status
+            await until(lambda: fleet.node().resident)
+            assert fleet.node().facts.resident == {"device", "loading"}
+            assert fleet.node().facts.restorable == {"host"}
 
     asyncio.run(run())
 
