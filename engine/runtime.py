@@ -5,17 +5,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 
-from engine.catalog import ModelSpec, describe
+from engine.asking import Claim, claim_of, prompted, retrieval_prompts, width_of
 from engine.device import Device, give_back_memory, open_device
 from engine.device_work import ThreadedDevice
-from engine.embedder import Embedder, load_embedder
-from engine.errors import BadRequest, DimensionsUnsupported, Draining
+from engine.embedder import Embedder
+from engine.errors import BadRequest, DeadlinePassed, Draining
+from engine.eviction import POLICIES
 from engine.heads.vectors import Vectors, cosine, narrow
+from engine.loading import plan_load
 from engine.metrics import EngineMetrics
+from engine.out_of_memory import Step
 from engine.protocol import (
     PROTOCOL_VERSION,
     EmbedReply,
@@ -24,17 +27,15 @@ from engine.protocol import (
     NodeStatus,
     RerankReply,
     RerankRequest,
-    ResidentModel,
     Timings,
 )
-from engine.residency import Entry, LoadPlan, Residency
+from engine.residency import Residency
 from engine.scheduler import Scheduler
 from engine.settings import EngineSettings
-from engine.source import resolve
+from engine.status import node_version, resident
+from engine.work import threads
 
 RETRY_AFTER_DRAIN = 1.0
-DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-"""The first that a model has (sentence-transformers, `encode_document`)."""
 
 
 @asynccontextmanager
@@ -43,23 +44,41 @@ async def open_runtime(settings: EngineSettings) -> AsyncIterator["Runtime"]:
     device = open_device(settings)
     metrics = EngineMetrics()
     work = ThreadedDevice(device.workers)
+    residency = Residency(
+        budget=device.memory_budget,
+        host_budget=device.host_budget,
+        total=device.memory_total,
+        plan=lambda ref: plan_load(ref, device),
+        policy=POLICIES[settings.eviction],
+        idle_timeout=settings.idle_timeout,
+        load_timeout=settings.load_timeout,
+        patience=settings.load_patience,
+        discarded=lambda: give_back_memory(device),
+        on_load=lambda outcome: metrics.loads.labels(outcome).inc(),
+        on_evict=metrics.evictions.inc,
+        on_move=metrics.observe_move,
+    )
+
+    async def free_memory(model: Any, step: int) -> bool:
+        if step == Step.EVICT_SIBLING:
+            return await residency.evict_sibling(model)
+        await threads(lambda: give_back_memory(device))
+        return True
+
     runtime = Runtime(
         device=device,
         settings=settings,
-        residency=Residency(
-            budget=device.memory_budget,
-            plan=lambda ref: plan_load(ref, device),
-            discarded=lambda: give_back_memory(device),
-            on_load=lambda outcome: metrics.loads.labels(outcome).inc(),
-            on_evict=metrics.evictions.inc,
-            patience=settings.load_patience,
-        ),
+        residency=residency,
         scheduler=Scheduler(
             work=work,
             batch_tokens=device.batch_tokens,
             workers=device.workers,
             max_waiting_tokens=settings.max_waiting_tokens,
+            bulk_share=settings.bulk_share,
+            clock=time.monotonic,
             on_batch=metrics.observe_batch,
+            free_memory=free_memory,
+            on_step=lambda step: metrics.memory_steps.labels(step.name.lower()).inc(),
         ),
         metrics=metrics,
     )
@@ -68,13 +87,6 @@ async def open_runtime(settings: EngineSettings) -> AsyncIterator["Runtime"]:
     finally:
         await runtime.close()
         work.close()
-
-
-def plan_load(ref: ModelRef, device: Device) -> LoadPlan[Embedder]:
-    """Find a model, read what it is, and how many bytes it will take. Blocks, and may download."""
-    spec = describe(resolve(ref.source, ref.revision))
-    dtype = device.dtype(ref.dtype)
-    return LoadPlan(spec.resident_bytes(dtype.itemsize), lambda: load_embedder(spec, device, dtype))
 
 
 class Runtime:
@@ -109,11 +121,14 @@ class Runtime:
             raise BadRequest("There is nothing to embed: the list of inputs is empty.")
         with self._taking():
             started = self._clock()
-            async with self._residency.acquire(request.model) as model:
+            claim = claim_of(request, started)
+            async with self._residency.acquire(request.model, patience=claim.patience) as model:
                 loaded = self._clock()
-                width = _width(model.spec, request.dimensions)
-                texts = _prompted(model.spec.default_prompt, request.inputs)
-                vectors, counts, truncated, timings = await self._vectors(model, request.model, texts, request.truncate)
+                width = width_of(model.spec, request.dimensions)
+                texts = prompted(model.spec.default_prompt, request.inputs)
+                vectors, counts, truncated, timings = await self._vectors(
+                    model, request.model, texts, request.truncate, claim
+                )
                 vectors = narrow(vectors, width, renormalize=model.spec.normalize)
         return EmbedReply(
             dimensions=width,
@@ -129,13 +144,14 @@ class Runtime:
             raise BadRequest("There is nothing to rank: the list of documents is empty.")
         with self._taking():
             started = self._clock()
-            async with self._residency.acquire(request.model) as model:
+            claim = claim_of(request, started)
+            async with self._residency.acquire(request.model, patience=claim.patience) as model:
                 loaded = self._clock()
-                query_prompt, document_prompt = _retrieval_prompts(model.spec)
-                texts = [query_prompt + request.query, *_prompted(document_prompt, request.documents)]
+                query_prompt, document_prompt = retrieval_prompts(model.spec)
+                texts = [query_prompt + request.query, *prompted(document_prompt, request.documents)]
                 try:
                     vectors, counts, truncated, timings = await self._vectors(
-                        model, request.model, texts, request.truncate
+                        model, request.model, texts, request.truncate, claim
                     )
                 except BadRequest as error:
                     error.index = error.index - 1 if error.index is not None else None
@@ -150,14 +166,23 @@ class Runtime:
     async def load(self, ref: ModelRef) -> NodeStatus:
         """Bring a model into memory, trying again what failed before."""
         with self._taking():
-            self._residency.forget_failure(ref)
-            async with self._residency.acquire(ref):
-                pass
+            await self._residency.load(ref)
         return self.status()
 
     async def unload(self, ref: ModelRef) -> NodeStatus:
-        """Take a model out of memory once nobody uses it."""
+        """Take a model out of all memory once nobody uses it."""
         await self._residency.unload(ref)
+        return self.status()
+
+    async def pin(self, ref: ModelRef) -> NodeStatus:
+        """Keep a model on the device, bringing it there if need be."""
+        with self._taking():
+            await self._residency.pin(ref, True)
+        return self.status()
+
+    async def unpin(self, ref: ModelRef) -> NodeStatus:
+        """Let a model be evicted again."""
+        await self._residency.pin(ref, False)
         return self.status()
 
     def status(self) -> NodeStatus:
@@ -165,7 +190,7 @@ class Runtime:
         now = self._clock()
         return NodeStatus(
             protocol=PROTOCOL_VERSION,
-            version=_version(),
+            version=node_version(),
             device=self._device.name,
             ready=not self._draining,
             memory_budget=self._residency.budget,
@@ -173,7 +198,10 @@ class Runtime:
             waiting_requests=self._scheduler.waiting_requests,
             waiting_tokens=self._scheduler.waiting_tokens,
             tokens_per_second=self._scheduler.tokens_per_second,
-            models=[_resident(entry, now) for entry in self._residency.entries],
+            models=[resident(entry, now) for entry in self._residency.entries],
+            host_budget=self._residency.host_budget,
+            host_used=self._residency.host_used,
+            bulk_waiting_tokens=self._scheduler.bulk_waiting_tokens,
         )
 
     async def drain(self) -> None:
@@ -189,15 +217,27 @@ class Runtime:
         self._tokenizing.shutdown()
 
     async def _vectors(
-        self, model: Embedder, ref: ModelRef, texts: Sequence[str], truncate: bool
+        self, model: Embedder, ref: ModelRef, texts: Sequence[str], truncate: bool, claim: Claim
     ) -> tuple[Vectors, list[int], list[int], tuple[float, float, float]]:
         """Vectors (B, H), token counts, indices of the cut texts, and seconds of tokenizing, queueing and inference."""
-        self._scheduler.admit(len(texts))
+        self._scheduler.admit(len(texts), claim.lane)
         started = self._clock()
         limit = min(ref.max_tokens or model.spec.max_tokens, model.spec.max_tokens)
         tokenized = await model.tokenizer.encode(texts, limit=limit, truncate=truncate, executor=self._tokenizing)
         tokenizing = self._clock() - started
-        ran = await self._scheduler.run(model, tokenized.token_ids)
+        try:
+            ran = await self._scheduler.run(
+                model,
+                tokenized.token_ids,
+                flow=claim.flow,
+                weight=claim.weight,
+                lane=claim.lane,
+                deadline=claim.deadline,
+            )
+        except DeadlinePassed:
+            self.metrics.deadline_drops.labels(claim.lane).inc()
+            raise
+        self.metrics.wait_seconds.labels(claim.lane).observe(ran.queued)
         counts = [len(ids) for ids in tokenized.token_ids]
         return ran.vectors, counts, tokenized.truncated, (tokenizing, ran.queued, ran.inference)
 
@@ -214,54 +254,3 @@ class Runtime:
             self._in_flight -= 1
             if self._in_flight == 0:
                 self._idle.set()
-
-
-def _width(spec: ModelSpec, dimensions: int | None) -> int:
-    if dimensions is None or dimensions == spec.dimensions:
-        return spec.dimensions
-    if dimensions in spec.matryoshka:
-        return dimensions
-    trained = f"trained for {_widths(spec.matryoshka)}" if spec.matryoshka else "not trained to be cut"
-    raise DimensionsUnsupported(
-        f"The model gives {spec.dimensions} dimensions and is {trained}; {dimensions} were asked for.",
-        limit=spec.dimensions,
-        actual=dimensions,
-    )
-
-
-def _widths(widths: Sequence[int]) -> str:
-    consecutive = len(widths) > 2 and widths[-1] - widths[0] == len(widths) - 1
-    return f"{widths[0]} to {widths[-1]}" if consecutive else ", ".join(map(str, widths))
-
-
-def _prompted(prompt: str, texts: list[str]) -> list[str]:
-    return [prompt + text for text in texts] if prompt else texts
-
-
-def _retrieval_prompts(spec: ModelSpec) -> tuple[str, str]:
-    """The prompts that sentence-transformers' `encode_query` and `encode_document` put before a text."""
-    document = next((spec.prompts[name] for name in DOCUMENT_PROMPTS if name in spec.prompts), spec.default_prompt)
-    return spec.prompts.get("query", spec.default_prompt), document
-
-
-def _resident(entry: Entry[Embedder], now: float) -> ResidentModel:
-    spec = entry.model.spec if entry.model is not None else None
-    return ResidentModel(
-        id=entry.ref.id,
-        revision=entry.ref.revision,
-        state=entry.state,
-        bytes=entry.bytes,
-        in_use=entry.in_use,
-        pinned=entry.pinned,
-        idle_seconds=0.0 if entry.in_use else max(0.0, now - entry.last_used),
-        dimensions=spec.dimensions if spec else None,
-        max_tokens=spec.max_tokens if spec else None,
-        failure=entry.failure.message if entry.failure else None,
-    )
-
-
-def _version() -> str:
-    try:
-        return version("shoal-server")
-    except PackageNotFoundError:
-        return "unreleased"

@@ -38,7 +38,7 @@ PUBLIC = {"public": True}
 def create_engine_app(runtime: Runtime) -> Litestar:
     """The node's HTTP application."""
     app = Litestar(
-        route_handlers=[embed, rerank, load, unload, status, metrics, live],
+        route_handlers=[embed, rerank, load, unload, pin, unpin, status, metrics, live],
         guards=[require_secret],
         exception_handlers={Exception: answer_error},
         request_max_body_size=MAX_BODY_BYTES,
@@ -79,6 +79,26 @@ async def unload(request: HttpRequest) -> Response[bytes]:
         return await _runtime(request).unload(wanted.model)
 
     return await _call(request, "unload", ModelRequest, unloading)
+
+
+@post("/pin", status_code=200)
+async def pin(request: HttpRequest) -> Response[bytes]:
+    """Keep a model in memory."""
+
+    async def pinning(wanted: ModelRequest) -> NodeStatus:
+        return await _runtime(request).pin(wanted.model)
+
+    return await _call(request, "pin", ModelRequest, pinning)
+
+
+@post("/unpin", status_code=200)
+async def unpin(request: HttpRequest) -> Response[bytes]:
+    """Let a model be evicted again."""
+
+    async def unpinning(wanted: ModelRequest) -> NodeStatus:
+        return await _runtime(request).unpin(wanted.model)
+
+    return await _call(request, "unpin", ModelRequest, unpinning)
 
 
 @get("/status")

@@ -70,7 +70,7 @@ class Tokenizer:
                 try:
                     outcomes = await loop.run_in_executor(executor, self._encode_all, taken)
                 except RuntimeError:  # the executor has been shut down
-                    outcomes = [Draining("The node has stopped.") for _ in taken]
+                    outcomes = [Draining("The node has stopped.", retry_after=1.0) for _ in taken]
                 for waiting, outcome in zip(taken, outcomes, strict=True):
                     if waiting.done.done():
                         continue

@@ -1,25 +1,33 @@
 import asyncio
 import importlib.util
 import json
+import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import tokenizers
 import torch
+import uvicorn
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertModel
 
+import engine.runtime
+from engine.device import Device
+from engine.embedder import Embedder
 from engine.protocol import ModelRef
 from engine.runtime import Runtime, open_runtime
+from engine.server import create_engine_app
 from engine.settings import EngineSettings
+from engine.tiers import LoadPlan
 
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
 WORDS = [f"w{number}" for number in range(95)]
@@ -136,6 +144,32 @@ def opened() -> Callable[..., object]:
 
 
 @pytest.fixture
+def served(opened: Callable[..., object]) -> Callable[..., object]:
+    """`async with served(**settings) as (client, runtime)`: the client shows the secret."""
+
+    @asynccontextmanager
+    async def serve(**settings: object) -> AsyncIterator[tuple[httpx.AsyncClient, Runtime]]:
+        async with opened(**{"secret": "s3cret-of-the-node", **settings}) as runtime:
+            listener = socket.create_server(("127.0.0.1", 0))
+            config = uvicorn.Config(create_engine_app(runtime), log_level="warning", http="httptools")
+            server = uvicorn.Server(config)
+            serving = asyncio.create_task(server.serve([listener]))
+            while not server.started:
+                await asyncio.sleep(0.005)
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            try:
+                secret = {"authorization": "Bearer s3cret-of-the-node"}
+                async with httpx.AsyncClient(base_url=url, headers=secret, timeout=20) as client:
+                    yield client, runtime
+            finally:
+                server.should_exit = True
+                await serving
+                listener.close()
+
+    return serve
+
+
+@pytest.fixture
 def run() -> Callable[[Coroutine], object]:
     """Runs a coroutine to its end, at most half a minute."""
 
@@ -163,3 +197,26 @@ def decode() -> Callable[..., np.ndarray]:
         return np.frombuffer(reply.vectors, dtype="<f4").reshape(-1, reply.dimensions)
 
     return rows
+
+
+@pytest.fixture
+def before_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], object]], None]:
+    """Has `hook` called in the thread that loads the model of this id, between its plan and its load."""
+
+    def intervene(name: str, hook: Callable[[], object]) -> None:
+        plan_load = engine.runtime.plan_load
+
+        def plan(ref: ModelRef, device: Device) -> LoadPlan:
+            planned = plan_load(ref, device)
+            if ref.id != name:
+                return planned
+
+            def load() -> Embedder:
+                hook()
+                return planned.load()
+
+            return replace(planned, load=load)
+
+        monkeypatch.setattr(engine.runtime, "plan_load", plan)
+
+    return intervene

@@ -8,9 +8,11 @@ import pytest
 from engine.errors import (
     BadRequest,
     CheckpointCorrupt,
+    DeadlinePassed,
     DimensionsUnsupported,
     Draining,
     InputTooLong,
+    ModelLoading,
     ModelTooLarge,
     QueueFull,
     SourceNotFound,
@@ -360,3 +362,95 @@ def test_the_node_needs_no_transformers():
         "import sys, engine.server; assert not {'transformers', 'sentence_transformers', 'gateway'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"weight": 0.0},
+        {"weight": -1.0},
+        {"weight": float("nan")},
+        {"weight": float("inf")},
+        {"patience": -1.0},
+        {"patience": float("nan")},
+        {"patience": float("inf")},
+    ],
+)
+def test_a_claim_that_means_nothing_is_refused(opened, run, build_checkpoint, claim):
+    ref = build_checkpoint().ref()
+
+    async def work():
+        async with opened() as runtime:
+            with pytest.raises(BadRequest, match=next(iter(claim))):
+                await runtime.embed(EmbedRequest(model=ref, inputs=["w1"], **claim))
+            with pytest.raises(BadRequest, match=next(iter(claim))):
+                await runtime.rerank(RerankRequest(model=ref, query="w1", documents=["w2"], **claim))
+            assert runtime.status().models == []
+
+    run(work())
+
+
+def test_whose_caller_waits_no_longer_is_not_begun(opened, run, build_checkpoint):
+    ref = build_checkpoint().ref()
+
+    async def work():
+        async with opened() as runtime:
+            with pytest.raises(ModelLoading) as refused:  # the model is not even there
+                await runtime.embed(EmbedRequest(model=ref, inputs=["w1"], patience=0.0))
+            assert refused.value.retry_after
+            await runtime.load(ref)
+            with pytest.raises(DeadlinePassed):
+                await runtime.embed(EmbedRequest(model=ref, inputs=["w1"], patience=0.0))
+            reply = await runtime.embed(EmbedRequest(model=ref, inputs=["w1"], patience=20.0))
+            assert reply.dimensions == 32
+
+    run(work())
+
+
+def test_a_pinned_model_stays_whatever_else_is_used_until_it_is_unpinned(opened, run, build_checkpoint):
+    kept, *others = (build_checkpoint(f"m{seed}", seed=seed).ref() for seed in range(4))
+
+    async def size():
+        async with opened() as runtime:
+            return (await runtime.load(kept)).models[0].bytes
+
+    room = 2 * run(size()) + 1000
+
+    async def work():
+        async with opened(memory_budget=room) as runtime:
+            await runtime.embed(EmbedRequest(model=others[0], inputs=["w1"]))
+            status = await runtime.pin(kept)
+            assert {model.id for model in status.models if model.pinned} == {"m0"}
+            for ref in others * 2:
+                await runtime.embed(EmbedRequest(model=ref, inputs=["w1"]))
+                tiers = {model.id: model.tier for model in runtime.status().models}
+                assert tiers == {"m0": "device", ref.id: "device"}
+            await runtime.unpin(kept)
+            for ref in others:
+                await runtime.embed(EmbedRequest(model=ref, inputs=["w1"]))
+            assert "m0" not in {model.id for model in runtime.status().models}
+
+    run(work())
+
+
+def test_the_status_tells_tiers_and_both_memories(opened, run, build_checkpoint):
+    models = [build_checkpoint(f"m{seed}", seed=seed).ref() for seed in range(3)]
+
+    async def size():
+        async with opened() as runtime:
+            return (await runtime.load(models[0])).models[0].bytes
+
+    room = run(size()) * 3 // 2
+
+    async def work():
+        async with opened(memory_budget=room, host_budget=room) as runtime:
+            for ref in models:
+                await runtime.embed(EmbedRequest(model=ref, inputs=["w1"]))
+            status = runtime.status()
+            assert {model.id: model.tier for model in status.models} == {"m1": "host", "m2": "device"}
+            left, stays = sorted(status.models, key=lambda model: model.id)
+            assert (left.bytes, left.host_bytes > 0, stays.bytes > 0, stays.host_bytes) == (0, True, True, 0)
+            assert (status.memory_used, status.host_used) == (stays.bytes, left.host_bytes)
+            assert (status.memory_budget, status.host_budget) == (room, room)
+
+    run(work())

@@ -1,14 +1,10 @@
 """The node over HTTP, on a real socket."""
 
 import asyncio
-import socket
-from contextlib import asynccontextmanager
 
-import httpx
 import msgspec
 import numpy as np
 import pytest
-import uvicorn
 
 from engine.protocol import (
     MEDIA_TYPE,
@@ -24,33 +20,6 @@ from engine.protocol import (
 from engine.server import MAX_BODY_BYTES, create_engine_app
 
 SECRET = "s3cret-of-the-node"
-
-
-@pytest.fixture
-def served(opened):
-    """`async with served(**settings) as (client, runtime)`: the client shows the secret."""
-
-    @asynccontextmanager
-    async def serve(**settings):
-        async with opened(**{"secret": SECRET, **settings}) as runtime:
-            listener = socket.create_server(("127.0.0.1", 0))
-            config = uvicorn.Config(create_engine_app(runtime), log_level="warning", http="httptools")
-            server = uvicorn.Server(config)
-            serving = asyncio.create_task(server.serve([listener]))
-            while not server.started:
-                await asyncio.sleep(0.005)
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            try:
-                async with httpx.AsyncClient(
-                    base_url=url, headers={"authorization": f"Bearer {SECRET}"}, timeout=20
-                ) as client:
-                    yield client, runtime
-            finally:
-                server.should_exit = True
-                await serving
-                listener.close()
-
-    return serve
 
 
 async def call(client, path, message, wanted=None):
@@ -74,8 +43,14 @@ def test_a_gateway_embeds_ranks_loads_and_unloads(served, run, build_checkpoint)
             status, ranked = await call(client, "/rerank", ranking, RerankReply)
             assert status == 200
             np.testing.assert_allclose(ranked.scores, [rows[0] @ rows[1], 1], atol=1e-6)
+            status, node = await call(client, "/pin", ModelRequest(model=ref), NodeStatus)
+            assert (status, node.models[0].pinned, node.models[0].tier) == (200, True, "device")
+            status, node = await call(client, "/unpin", ModelRequest(model=ref), NodeStatus)
+            assert (status, node.models[0].pinned, node.models[0].tier) == (200, False, "device")
             status, node = await call(client, "/unload", ModelRequest(model=ref), NodeStatus)
             assert (status, node.models) == (200, [])
+            status, node = await call(client, "/pin", ModelRequest(model=ref), NodeStatus)
+            assert (status, node.models[0].pinned, node.models[0].tier) == (200, True, "device")
 
     run(work())
 
@@ -87,6 +62,8 @@ def test_a_gateway_embeds_ranks_loads_and_unloads(served, run, build_checkpoint)
         ("POST", "/rerank"),
         ("POST", "/load"),
         ("POST", "/unload"),
+        ("POST", "/pin"),
+        ("POST", "/unpin"),
         ("GET", "/status"),
         ("GET", "/metrics"),
     ],
@@ -231,6 +208,18 @@ def test_the_work_of_a_client_that_disconnects_is_cancelled(served, run, build_c
     assert not caplog.records
 
 
+def test_a_caller_who_waits_no_longer_is_told_so(served, run, build_checkpoint):
+    ref = build_checkpoint().ref()
+
+    async def work():
+        async with served() as (client, _):
+            await call(client, "/load", ModelRequest(model=ref), NodeStatus)
+            status, error = await call(client, "/embed", EmbedRequest(model=ref, inputs=["w1"], patience=0.0))
+            assert (status, error.code, error.retry_after) == (504, "deadline_passed", None)
+
+    run(work())
+
+
 def test_a_draining_node_says_so(served, run, build_checkpoint):
     ref = build_checkpoint().ref()
 
@@ -262,7 +251,7 @@ def test_metrics_tell_what_happened(served, run, build_checkpoint):
                 'shoal_engine_requests_total{call="embed",code="ok"} 1.0',
                 'shoal_engine_requests_total{call="embed",code="bad_request"} 1.0',
                 'shoal_engine_request_seconds_count{call="embed"} 2.0',
-                "shoal_engine_tokens_total 7.0",
+                'shoal_engine_tokens_total{lane="interactive"} 7.0',
                 "shoal_engine_batch_tokens_sum 7.0",
                 "shoal_engine_batch_sequences_sum 2.0",
                 "shoal_engine_batch_seconds_count 1.0",
@@ -270,8 +259,8 @@ def test_metrics_tell_what_happened(served, run, build_checkpoint):
                 "shoal_engine_evictions_total 1.0",
                 "shoal_engine_memory_budget_bytes 1e+06",
                 "shoal_engine_memory_used_bytes 0.0",
-                "shoal_engine_models_resident 0.0",
-                "shoal_engine_waiting_tokens 0.0",
+                'shoal_engine_models{tier="device"} 0.0',
+                'shoal_engine_waiting_tokens{lane="interactive"} 0.0',
                 "shoal_engine_waiting_requests 0.0",
                 "shoal_engine_ready 1.0",
             } <= lines

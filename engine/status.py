@@ -1,0 +1,34 @@
+"""What a node says of itself."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from engine.embedder import Embedder
+from engine.protocol import ResidentModel
+from engine.tiers import Entry
+
+
+def resident(entry: Entry[Embedder], now: float) -> ResidentModel:
+    """A model, as the status lists it."""
+    spec = entry.model.spec if entry.model is not None else None
+    return ResidentModel(
+        id=entry.ref.id,
+        revision=entry.ref.revision,
+        state=entry.state,
+        bytes=entry.bytes,
+        in_use=entry.in_use,
+        pinned=entry.pinned,
+        idle_seconds=0.0 if entry.in_use else max(0.0, now - entry.last_used),
+        dimensions=spec.dimensions if spec else None,
+        max_tokens=spec.max_tokens if spec else None,
+        failure=entry.failure.message if entry.failure else None,
+        tier=entry.tier,
+        host_bytes=entry.host_bytes,
+    )
+
+
+def node_version() -> str:
+    """Of this program."""
+    try:
+        return version("shoal-server")
+    except PackageNotFoundError:
+        return "unreleased"
