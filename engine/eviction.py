@@ -1,7 +1,9 @@
 """Which models leave the memory so that another fits."""
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
+
+from engine.settings import Eviction
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ def least_recently_used(resident: Resident) -> float:
 def greedy_dual_size_frequency(resident: Resident) -> float:
     """Worth is the time to bring it back, per byte and use; credit makes old uses count less (Cherkasova, 1998)."""
     return resident.credit + resident.uses * resident.reload_seconds / resident.bytes
+
+
+POLICIES: Mapping[Eviction, EvictionPolicy] = {"lru": least_recently_used, "gdsf": greedy_dual_size_frequency}
 
 
 def plan_eviction(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from engine.settings import Eviction
 from gateway.settings import sqlite_url
 
 UNITS = {"": 1, "B": 1}
@@ -26,6 +27,11 @@ def parse_bytes(text: str | int) -> int:
     if size < 1:
         raise typer.BadParameter("the size must be more than nothing.")
     return size
+
+
+def parse_host_budget(text: str | int) -> int:
+    """A size as of `parse_bytes`, or 0 for none."""
+    return 0 if str(text).strip() == "0" else parse_bytes(text)
 
 
 def parse_nodes(texts: list[str]) -> dict[str, tuple[str, ...]]:
@@ -78,6 +84,54 @@ MemoryBudget = Annotated[
         parser=parse_bytes,
         metavar="SIZE",
         help="Bytes that models may take, such as 4GiB; without it, 80 % of what is free at the start.",
+    ),
+]
+HostBudget = Annotated[
+    int | None,
+    typer.Option(
+        "--host-budget",
+        envvar="SHOAL_HOST_BUDGET",
+        parser=parse_host_budget,
+        metavar="SIZE",
+        help="Bytes of host memory for models that left the device, to come back quickly; 0: none.",
+    ),
+]
+IdleTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--idle-timeout",
+        envvar="SHOAL_IDLE_TIMEOUT",
+        min=0.001,
+        metavar="SECONDS",
+        help="Unload models that nobody used for so long; without it, only when others need the room.",
+    ),
+]
+LoadTimeout = Annotated[
+    float,
+    typer.Option(
+        "--load-timeout",
+        envvar="SHOAL_LOAD_TIMEOUT",
+        min=0.001,
+        metavar="SECONDS",
+        help="Give up a load, download included, that takes longer.",
+    ),
+]
+EvictionOrder = Annotated[
+    Eviction,
+    typer.Option(
+        "--eviction",
+        envvar="SHOAL_EVICTION",
+        help="Who makes room: the least recently used model, or the one that is used least for its size and load time.",
+    ),
+]
+BulkShare = Annotated[
+    float,
+    typer.Option(
+        "--bulk-share",
+        envvar="SHOAL_BULK_SHARE",
+        min=0.01,
+        max=0.9,
+        help="Of the device, for the bulk lane while interactive requests could take it all.",
     ),
 ]
 EngineSecret = Annotated[

@@ -1,7 +1,11 @@
 """`shoal engine`: one engine node on this machine's device."""
 
 import asyncio
-from contextlib import closing
+import os
+import sys
+import threading
+from contextlib import closing as closed_after
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -9,13 +13,30 @@ import typer
 from engine.runtime import open_runtime
 from engine.server import create_engine_app
 from engine.settings import EngineSettings
+from engine.work import LOADER
 from shoal import process
 from shoal.failures import StartFailure
 from shoal.logs import configure_logs
-from shoal.options import Device, EngineSecret, GracePeriod, Host, MemoryBudget, Port, Threads
+from shoal.options import (
+    BulkShare,
+    Device,
+    EngineSecret,
+    EvictionOrder,
+    GracePeriod,
+    Host,
+    HostBudget,
+    IdleTimeout,
+    LoadTimeout,
+    MemoryBudget,
+    Port,
+    Threads,
+)
 from shoal.supervisor import parent_gone
 
 LOOPBACK = ("127.", "::1", "localhost")
+
+CLOSING = 2.0
+"""Seconds of the grace period that are kept for sending the last answers and closing."""
 
 
 def engine(
@@ -23,6 +44,11 @@ def engine(
     port: Port = 9000,
     device: Device = "auto",
     memory_budget: MemoryBudget = None,
+    host_budget: HostBudget = None,
+    idle_timeout: IdleTimeout = None,
+    load_timeout: LoadTimeout = 600.0,
+    eviction: EvictionOrder = "lru",
+    bulk_share: BulkShare = 0.1,
     engine_secret: EngineSecret = "",
     threads: Threads = None,
     grace_period: GracePeriod = 30.0,
@@ -36,29 +62,48 @@ def engine(
             f"A node on {host} can be reached from other machines: give it and its gateways a secret "
             "by --engine-secret or SHOAL_ENGINE_SECRET."
         )
-    settings = EngineSettings(device=device, memory_budget=memory_budget, secret=engine_secret, threads=threads)
+    settings = EngineSettings(
+        device=device,
+        memory_budget=memory_budget,
+        host_budget=host_budget,
+        idle_timeout=idle_timeout,
+        load_timeout=load_timeout,
+        eviction=eviction,
+        bulk_share=bulk_share,
+        secret=engine_secret,
+        threads=threads,
+    )
     configure_logs()
     process.run(_engine(settings, host, port, grace_period, supervised=supervised))
+    if any(thread.name == LOADER for thread in threading.enumerate()):
+        # A load that never ends can not be stopped, and unwinding it below native code could crash the exit.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 async def _engine(settings: EngineSettings, host: str, port: int, grace_period: float, *, supervised: bool) -> None:
-    with closing(process.listen(host, port)) as sock:
+    with closed_after(process.listen(host, port)) as sock:
         stop = process.StopSignal()
         async with open_runtime(settings) as runtime:
             if not supervised:
                 print(f"Serving on {process.address(sock)}. Stop with Ctrl-C.", flush=True)
 
-            async def drain() -> None:
-                async with asyncio.timeout(grace_period):
-                    await runtime.drain()
+            closing = min(CLOSING, grace_period / 2)
+
+            async def finish() -> None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(grace_period - closing):
+                        await runtime.drain()
+                await runtime.close()
 
             await process.serve(
                 create_engine_app(runtime),
                 sock,
                 stop,
-                grace_period=grace_period,
+                grace_period=closing,
                 beside=_stop_with_parent(stop) if supervised else None,
-                before_stop=drain,
+                before_stop=finish,
             )
 
 

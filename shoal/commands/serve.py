@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from gateway.db import schema
 from gateway.db.session import Database
@@ -24,12 +24,17 @@ from shoal.logs import configure_logs
 from shoal.options import (
     DATA_DIR,
     DEFAULT_POOL,
+    BulkShare,
     DatabaseUrl,
     DataDir,
     DefaultModel,
     Device,
+    EvictionOrder,
     GracePeriod,
     Host,
+    HostBudget,
+    IdleTimeout,
+    LoadTimeout,
     MemoryBudget,
     MetricsKey,
     Port,
@@ -46,16 +51,20 @@ class EngineOptions:
 
     device: str
     memory_budget: int | None
+    host_budget: int | None
+    idle_timeout: float | None
+    load_timeout: float
+    eviction: str
+    bulk_share: float
     threads: int | None
 
     def command(self, port: int, grace_period: float) -> list[str]:
         """The engine node as a child of this process."""
-        words = [sys.executable, "-m", "shoal", "engine", "--supervised", "--port", str(port), "--device", self.device]
+        words = [sys.executable, "-m", "shoal", "engine", "--supervised", "--port", str(port)]
         words += ["--grace-period", str(grace_period)]
-        if self.memory_budget is not None:
-            words += ["--memory-budget", str(self.memory_budget)]
-        if self.threads is not None:
-            words += ["--threads", str(self.threads)]
+        for name, value in asdict(self).items():
+            if value is not None:
+                words += [f"--{name.replace('_', '-')}", str(value)]
         return words
 
 
@@ -66,6 +75,11 @@ def serve(
     database_url: DatabaseUrl = None,
     device: Device = "auto",
     memory_budget: MemoryBudget = None,
+    host_budget: HostBudget = None,
+    idle_timeout: IdleTimeout = None,
+    load_timeout: LoadTimeout = 600.0,
+    eviction: EvictionOrder = "lru",
+    bulk_share: BulkShare = 0.1,
     threads: Threads = None,
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
@@ -83,7 +97,16 @@ def serve(
         default_model=default_model,
         grace_period=grace_period,
     )
-    options = EngineOptions(device=device, memory_budget=memory_budget, threads=threads)
+    options = EngineOptions(
+        device=device,
+        memory_budget=memory_budget,
+        host_budget=host_budget,
+        idle_timeout=idle_timeout,
+        load_timeout=load_timeout,
+        eviction=eviction,
+        bulk_share=bulk_share,
+        threads=threads,
+    )
     process.run(_serve(folder, settings, engine, options, host, port))
 
 
