@@ -4,11 +4,11 @@ The arithmetic counts what is alive at once in one layer, in numbers per token: 
 intermediate one, A the heads, L the length of a sequence.
 
 - Feed-forward: input H, and I before and after the activation: H + 2 I.
-- Attention: input H, query, key and value 3 H, result H; in a run of short sequences their copies 3 H, the scaled query
-  H, the weights before and after the softmax 2 A L, and the run's result H. Longer sequences never hold weights.
+- Attention: input H, query, key and value 3 H, result H; in a run of short sequences their copies 3 H, and either the
+  scaled query H and the weights A L, or the weights before and after the softmax 2 A L. Longer ones never hold weights.
 - Result: hidden states in the model's type and once more in float32.
 
-On the CPU it is what counts; a test holds it against what the allocator sees.
+On the CPU it is what counts; a test holds it against what the allocator sees (on the worst lengths, equal to the byte).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,8 @@ class Shape:
     def peak(self, tokens: int) -> int:
         """Bytes alive at once in a forward pass over so many tokens, at most."""
         forward = self.hidden + 2 * self.intermediate
-        attention = 10 * self.hidden + 2 * self.heads * min(self.longest, SHORT)
+        weights = self.heads * min(self.longest, SHORT)
+        attention = 8 * self.hidden + weights + max(self.hidden, weights)
         result = self.hidden * (1 + 4 // self.itemsize)
         return tokens * self.itemsize * max(forward, attention, result)
 

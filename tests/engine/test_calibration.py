@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.calibration import Calibration, Shape, calibrate, powers_of_two
+from engine.catalog import describe
+from engine.device import open_device
+from engine.embedder import load_embedder
+from engine.settings import EngineSettings
+
+
+def peak_of(work):
+    """The most bytes that the CPU's allocator had given out at once, by torch's own record."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        work()
+    moves = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    taken = np.cumsum([event.nbytes() for event in sorted(moves, key=lambda event: event.start_ns())])
+    return int(taken.max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("lengths", "at_least"),
+    [([128] * 4, 0.9), ([64] * 8, 0.5), ([256] * 2, 0.5), ([2] * 256, 0.5), ([120, 90, 7], 0.5)],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_the_arithmetic_bounds_what_a_batch_takes(starter, dtype, lengths, at_least):
+    embedder = load_embedder(describe(starter), open_device(EngineSettings(device="cpu")), dtype)
+    batch = embedder.pack([np.zeros(length, dtype=np.int32) for length in lengths])
+    embedder.run(batch)
+    expected = Shape.of(embedder.spec.config, longest=256, itemsize=dtype.itemsize).peak(sum(lengths))
+    assert at_least * expected <= peak_of(lambda: embedder.run(batch)) <= expected * 1.01
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes"), [(512, [64, 128, 256, 512]), (300, [64, 128, 256, 300]), (64, [64]), (10, [10])]
+)
+def test_peaks_are_measured_at_powers_of_two_up_to_the_largest_batch(most, sizes):
+    assert powers_of_two(most) == sizes
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), st.integers(1, 10**9)), min_size=1, max_size=8), st.integers(1, 5000))
+def test_a_batch_is_given_the_peak_of_the_next_larger_one(measured, tokens):
+    peaks = sorted(dict(measured).items())
+    at = Calibration(tuple(peaks)).at(tokens)
+    larger = [peak for size, peak in peaks if size >= tokens]
+    assert at == larger[0] if larger else at >= peaks[-1][1]
+
+
+class Memory:
+    """Torch's view of a device with 1000 bytes, on which each token takes one."""
+
+    def __init__(self, monkeypatch, noise=()):
+        self.noise = list(noise)
+        self.peak = 0
+        for name in ("reset_peak_memory_stats", "empty_cache"):
+            monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda *_: 100)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda *_: self.peak)
+
+    def run(self, tokens):
+        if tokens > 900:
+            raise torch.OutOfMemoryError
+        self.peak = 100 + tokens + (self.noise.pop(0) if self.noise else 0)
+
+
+def test_a_batch_of_another_model_in_between_does_not_count(monkeypatch):
+    memory = Memory(monkeypatch, noise=[0, 500, 0, -60, 0, 0])
+    assert calibrate(memory.run, [64, 128], torch.device("cuda")).peaks == ((64, 64), (128, 128))
+
+
+def test_where_the_memory_ends_the_peaks_so_far_speak_for_the_rest(monkeypatch):
+    calibration = calibrate(Memory(monkeypatch).run, [64, 512, 1024], torch.device("cuda"))
+    assert calibration.peaks == ((64, 64), (512, 512))
+    assert calibration.at(1024) == 1024
