@@ -92,6 +92,7 @@ class Scheduler:
         self._running: set[_Batch] = set()
         self._ahead: _Batch | None = None
         self._speed = Speed(workers)
+        self._is_start_due = False
         self._closed = False
 
     @property
@@ -152,7 +153,10 @@ class Scheduler:
         self._lanes[lane].add(model, flow, weight, items, tokens)
         self._share.arrived(lane)
         self._jobs.add(job)
-        self._start()
+        if not self._is_start_due:
+            # In the loop's next round: requests that come in one round, such as those tokenized together, go together.
+            self._is_start_due = True
+            asyncio.get_running_loop().call_soon(self._start)
         try:
             await self._over(job)
         except BaseException:
@@ -186,6 +190,7 @@ class Scheduler:
 
     def _start(self) -> None:
         """Give every free worker a batch; where all are busy, prepare one that is full."""
+        self._is_start_due = False
         while (free := self._workers - len(self._running)) > 0 and (batch := self._next(free)) is not None:
             other = self._waiting("bulk" if batch.lane == "interactive" else "interactive")
             self._share.took(batch.lane, batch.tokens, other_waits=other > 0)

@@ -349,6 +349,7 @@ def test_a_full_lane_refuses_its_own_and_not_the_other(scheduled):
     async def work(scheduler, model):
         jobs = [await busy(scheduler, model)]
         jobs.append(asyncio.create_task(scheduler.run(model, texts(20), lane="bulk")))
+        await until(lambda: len(model.packed) == 2)
         jobs.append(asyncio.create_task(scheduler.run(model, texts(20, first=1), lane="bulk")))
         await asyncio.sleep(0)
         with pytest.raises(QueueFull, match="bulk"):
@@ -443,6 +444,14 @@ def test_a_packed_batch_that_everybody_left_is_not_run(scheduled):
         await asyncio.gather(first, leaving, return_exceptions=True)
         await scheduler.run(model, texts(3, first=70))
         assert model.batches == [[0], [70]]
+
+    scheduled(work)
+
+
+def test_requests_of_one_round_of_the_loop_share_a_batch_on_a_free_device(scheduled):
+    async def work(scheduler, model):
+        await asyncio.gather(*(scheduler.run(model, texts(2, first=place)) for place in range(4)))
+        assert model.batches == [[0, 1, 2, 3]]
 
     scheduled(work)
 
