@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Event
 from typing import cast
 
 import numpy as np
@@ -118,13 +119,20 @@ def load_embedder(spec: ModelSpec, device: Device, dtype: torch.dtype) -> Embedd
 
 
 def _load(spec: ModelSpec, device: Device, layout: Layout, targets: Mapping[str, Target], activation: int) -> Embedder:
-    tokenizer = beside(partial(_open_tokenizer, spec))
     with torch.inference_mode():
         weights = device_memory(layout.bytes, device)
-        fill(layout.views(weights), spec.tensors, targets)
+        # Reading needs the interpreter only to begin; parsing a tokenizer keeps it from beginning to end.
+        reading = Event()
+        filled = beside(partial(fill, layout.views(weights), spec.tensors, targets, reading.set))
+        filled.add_done_callback(lambda _: reading.set())
+        reading.wait()
+        tokenizer = Tokenizer(
+            spec.folder / "tokenizer.json", lowercase=spec.lowercase, vocabulary=spec.config["vocab_size"]
+        )
+        filled.result()
         embedder = Embedder(
             spec=spec,
-            tokenizer=tokenizer.result(),
+            tokenizer=tokenizer,
             device=device,
             layout=layout,
             weights=weights,
@@ -136,10 +144,6 @@ def _load(spec: ModelSpec, device: Device, layout: Layout, targets: Mapping[str,
         return embedder
     torch.cuda.current_stream(device.place).synchronize()
     return replace(embedder, activation=device.workers * _measured(embedder))
-
-
-def _open_tokenizer(spec: ModelSpec) -> Tokenizer:
-    return Tokenizer(spec.folder / "tokenizer.json", lowercase=spec.lowercase, vocabulary=spec.config["vocab_size"])
 
 
 def _measured(embedder: Embedder) -> int:

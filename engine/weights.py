@@ -3,11 +3,12 @@
 A family's names differ from its checkpoints' by a `KeyMap`, which is data.
 """
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import FileIO
-from itertools import groupby
+from itertools import groupby, islice
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ from engine.errors import CheckpointCorrupt, SourceNotFound, WeightMismatch
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
+PARTS_AT_ONCE = 1024
+"""Of preadv(2): IOV_MAX."""
 NAMED_AT_MOST = 8
 """Tensor names in one error message."""
 
@@ -45,18 +48,27 @@ class Target:
 
 
 @torch.inference_mode()
-def fill(parameters: Mapping[str, Tensor], tensors: Mapping[str, TensorEntry], targets: Mapping[str, Target]) -> None:
-    """Read every target's tensor, in the order of the files, straight into its parameter where the types are one."""
+def fill(
+    parameters: Mapping[str, Tensor],
+    tensors: Mapping[str, TensorEntry],
+    targets: Mapping[str, Target],
+    reading: Callable[[], object] = lambda: None,
+) -> None:
+    """Read every target's tensor, in the order of the files, straight into its parameter where the types are one.
+
+    `reading` is called when a file is about to be read.
+    """
     places = sorted(targets, key=lambda name: (str(tensors[name].file), tensors[name].offset))
     for file, names in groupby(places, key=lambda name: tensors[name].file):
+        wanted = [(tensors[name], _rows(parameters, targets[name])) for name in names]
         try:
-            with FileIO(file) as stream:
-                for name in names:
-                    target = targets[name]
-                    rows = parameters[target.name].chunk(target.parts)[target.part]
-                    _read(stream, tensors[name], rows)
+            with file.open("rb", buffering=0) as stream:
+                reading()
+                _read(stream.fileno(), wanted)
         except FileNotFoundError as error:
             raise SourceNotFound(f"{file} has disappeared.") from error
+        except EOFError as error:
+            raise CheckpointCorrupt(f"{file.name} was cut off while it was read.") from error
         except OSError as error:
             raise CheckpointCorrupt(f"{file.name} can not be read: {error}") from error
 
@@ -66,6 +78,7 @@ def match(
 ) -> Mapping[str, Target]:
     """Where each tensor goes. `WeightMismatch` names all that are missing, unused or of another shape."""
     targets: dict[str, Target] = {}
+    taken: set[Target] = set()
     unused, wrong = [], []
     for name, entry in tensors.items():
         short = name.removeprefix(keys.prefix)
@@ -73,13 +86,13 @@ def match(
             continue
         target = _target(short, keys)
         shape = shapes.get(target.name)
-        if shape is None or target in targets.values():
+        if shape is None or target in taken:
             unused.append(name)
         elif entry.dtype not in FLOATS or entry.shape != (shape[0] // target.parts, *shape[1:]):
             wrong.append(f"{name} ({entry.dtype} {list(entry.shape)})")
         else:
             targets[name] = target
-    filled = {(target.name, target.part) for target in targets.values()}
+            taken.add(target)
     parts = _parts(shapes, keys)
     missing = (
         []
@@ -88,7 +101,7 @@ def match(
             f"{name}[{part}]" if count > 1 else name
             for name, count in parts
             for part in range(count)
-            if (name, part) not in filled
+            if Target(name, part, count) not in taken
         ]
     )
     problems = (("lacks", missing), ("has unknown", unused), ("has misshapen", wrong))
@@ -118,17 +131,44 @@ def _named(names: list[str]) -> str:
     return ", ".join(sorted(names)[:NAMED_AT_MOST]) + more
 
 
-def _read(stream: FileIO, entry: TensorEntry, rows: Tensor) -> None:
-    """Fill the rows, which lie side by side, with one tensor of the file."""
-    stored = DTYPES[entry.dtype]
-    straight = rows.device.type == "cpu" and rows.dtype == stored
-    into = rows if straight else torch.empty(entry.shape, dtype=stored)
-    left = into.reshape(-1).view(torch.uint8).numpy().data
-    stream.seek(entry.offset)
+def _rows(parameters: Mapping[str, Tensor], target: Target) -> Tensor:
+    return parameters[target.name].chunk(target.parts)[target.part]
+
+
+def _read(file: int, wanted: Sequence[tuple[TensorEntry, Tensor]]) -> None:
+    """Fill the rows of every tensor. Neighbours in the file that need no conversion are read by one call."""
+    run: list[memoryview] = []
+    start = end = 0
+    for entry, rows in wanted:
+        stored = DTYPES[entry.dtype]
+        straight = rows.device.type == "cpu" and rows.dtype == stored
+        if run and (not straight or entry.offset != end):
+            _read_run(file, start, run)
+            run = []
+        if straight:
+            start = start if run else entry.offset
+            end = entry.offset + entry.nbytes
+            run.append(_bytes(rows))
+        else:
+            converted = torch.empty(entry.shape, dtype=stored)
+            _read_run(file, entry.offset, [_bytes(converted)])
+            rows.copy_(converted)
+    _read_run(file, start, run)
+
+
+def _read_run(file: int, offset: int, parts: Sequence[memoryview]) -> None:
+    """Fill the parts, one after the other, from the file at `offset`."""
+    left = deque(part for part in parts if part)
     while left:
-        count = stream.readinto(left)
+        count = os.preadv(file, list(islice(left, PARTS_AT_ONCE)), offset)
         if not count:
-            raise CheckpointCorrupt(f"{entry.file.name} was cut off while it was read.")
-        left = left[count:]
-    if not straight:
-        rows.copy_(into)
+            raise EOFError
+        offset += count
+        while left and count >= len(left[0]):
+            count -= len(left.popleft())
+        if count:
+            left[0] = left[0][count:]
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
