@@ -181,6 +181,7 @@ _BY_CODE: dict[str, Callable[[ErrorReply], GatewayError]] = {
     "model_invalid": lambda reply: ModelUnusable(reply.message),
     "model_too_large": lambda reply: ModelUnusable(reply.message),
     "model_loading": _loading,
+    "hub_unreachable": lambda reply: Unavailable(reply.message, code="hub_unreachable", retry_after=reply.retry_after),
     "queue_full": _overloaded,
     "out_of_memory": _overloaded,
     "draining": lambda reply: EngineGone(reply.message, retry_after=reply.retry_after or 1.0),
