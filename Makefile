@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 NODE   := tests/clients/node
 ARGS   ?=
 
-.PHONY: run install test check pytest format bench clean
+.PHONY: run install test check pytest test-servers format bench clean
 
 run: install
 	@exec $(BIN)/shoal serve $(ARGS)
@@ -24,7 +24,7 @@ check: $(VENV)/.test-tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.test-tools $(NODE)/node_modules
+pytest: $(VENV)/.test-tools $(NODE)/node_modules test-servers
 	$(BIN)/python -m pytest $(ARGS)
 
 format: $(VENV)/.test-tools
@@ -57,6 +57,10 @@ $(VENV)/.test-tools: $(VENV)/.installed
 	@echo "Installing the test tools into $(VENV)"
 	@$(PIP) --no-build-isolation --editable '.[gateway,engine,dev]'
 	@touch $@
+
+# The servers that tests start for themselves; where one can not be had, its tests are skipped and say so (in CI they fail).
+test-servers:
+	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/debian-packages postgresql || true
 
 $(NODE)/node_modules: $(NODE)/package.json
 	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true

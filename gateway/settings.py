@@ -19,8 +19,9 @@ class GatewaySettings:
     default_model: str | None = None
     """Serves requests that name no model (some vector databases send none)."""
     max_body_bytes: int = 32 * 1024 * 1024
-    max_inputs: int | None = None
-    """None: bounded by bytes alone; 2048 is OpenAI's own."""
+    max_inputs: int | None = 16_384
+    """Per request; 2048 is OpenAI's own, and clients send up to 5461. None: bounded by bytes alone, which bounds no
+    answer: 32 MiB of empty strings ask for 22 GB of vectors."""
     pool_patience: float = 15.0
     """Seconds that a request waits for a node before it is told to come back."""
     request_timeout: float = 300.0

@@ -62,6 +62,12 @@ class Supervisor:
             log.error("engine stopped; starting it again", how=describe_exit(status), seconds=round(backoff, 1))
             await asyncio.sleep(backoff)
 
+    def kill(self) -> None:
+        """End a child that lives and does nothing; `run` starts it again."""
+        if self._child is not None and self._child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._child.kill()
+
     async def stop(self, grace_period: float) -> None:
         """End the child: SIGTERM, and SIGKILL where it has not gone within `grace_period` seconds."""
         self._stopping = True
@@ -74,8 +80,7 @@ class Supervisor:
             await asyncio.wait_for(child.wait(), grace_period)
         except TimeoutError:
             log.warning("engine did not stop in time; killed", seconds=grace_period)
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
+            self.kill()
             await child.wait()
 
 

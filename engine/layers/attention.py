@@ -52,28 +52,28 @@ def resolve_attention(device: torch.device, dtype: torch.dtype) -> Attention:
 
 def attend_runs(q: Tensor, k: Tensor, v: Tensor, sequences: Sequences, scale: float) -> Tensor:
     """One dense attention per run of equal lengths: (T, H, D)."""
+    q = q * scale
     out = torch.empty_like(q, memory_format=torch.contiguous_format)  # (T, H, D)
     for run in sequences.runs:
         rows = slice(run.start, run.start + run.count * run.length)
         shape = (run.count, run.length, *q.shape[1:])
         heads = [x[rows].view(shape).transpose(1, 2) for x in (q, k, v)]  # 3 x (N, H, L, D)
         attend = _attend_short if run.length <= SHORT else _attend_long
-        attended = attend(heads[0], heads[1], heads[2], scale)  # (N, H, L, D)
-        out[rows].view(shape).transpose(1, 2).copy_(attended)
+        out[rows].view(shape).transpose(1, 2).copy_(attend(heads[0], heads[1], heads[2]))
     return out
 
 
-def _attend_short(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+def _attend_short(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(N, H, L, D) from batched products over N * H."""
     shape = q.shape
     q, k, v = (x.flatten(0, 1) for x in (q, k, v))  # (N * H, L, D): a view where N is 1
-    weights = torch.bmm(q * scale, k.transpose(1, 2)).softmax(-1)  # (N * H, L, L)
+    weights = torch.bmm(q, k.transpose(1, 2)).softmax(-1)  # (N * H, L, L)
     return torch.bmm(weights, v).view(shape)
 
 
-def _attend_long(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+def _attend_long(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(N, H, L, D) from the fused kernel, which never holds L x L weights."""
-    return functional.scaled_dot_product_attention(q, k, v, scale=scale)
+    return functional.scaled_dot_product_attention(q, k, v, scale=1.0)
 
 
 def _flash_attention(q: Tensor, k: Tensor, v: Tensor, sequences: Sequences, scale: float) -> Tensor:

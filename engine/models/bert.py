@@ -99,8 +99,8 @@ class BertLayer(nn.Module):
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         """(T, H) -> (T, H)."""
-        x = self.attention_norm(self.attention(x, sequences) + x)
-        out: Tensor = self.norm(self.down(self.activation(self.up(x))) + x)
+        x = self.attention_norm(self.attention(x, sequences).add_(x))
+        out: Tensor = self.norm(self.down(self.activation(self.up(x))).add_(x))
         return out
 
 

@@ -22,6 +22,8 @@ STATUS_PATIENCE = 5.0
 """Seconds a node may take to say how it is."""
 AWAY_INTERVAL = 0.2
 """Seconds between two looks at a node that is away."""
+SILENT_LOOKS = 2
+"""Looks in a row that were not answered in time, after which a node hangs: its requests are tried elsewhere."""
 
 Reply = TypeVar("Reply")
 Call = Callable[[str, float], Awaitable[Reply]]
@@ -39,14 +41,21 @@ class Node:
     healthy: bool = False
     failure: str | None = "not asked yet"
     """Why it is not healthy."""
-    in_flight: int = 0
-    """Requests of this gateway that are there now."""
     resident: frozenset[str] = frozenset()
     """Models on its device or on their way there."""
     restorable: frozenset[str] = frozenset()
     """Models in its host memory."""
+    unanswered: int = 0
+    """Looks in a row that it took too long to answer."""
+    calls: set[asyncio.Timeout] = field(default_factory=set)
+    """One for each request of this gateway that is there now."""
     look: asyncio.Event = field(default_factory=asyncio.Event)
     """Set to have the status asked for at once."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests of this gateway that are there now."""
+        return len(self.calls)
 
     @property
     def facts(self) -> NodeFacts:
@@ -66,6 +75,7 @@ class NodeDirectory:
         poll_interval: float,
         pool_patience: float,
         request_timeout: float,
+        status_patience: float = STATUS_PATIENCE,
     ) -> None:
         self._engines = engines
         self._pools = {name: tuple(Node(url.rstrip("/"), name) for url in urls) for name, urls in pools.items()}
@@ -73,6 +83,7 @@ class NodeDirectory:
         self._poll_interval = poll_interval
         self._pool_patience = pool_patience
         self._request_timeout = request_timeout
+        self._status_patience = status_patience
         self._changed = asyncio.Event()
         self._followers: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger("shoal.nodes")
@@ -110,15 +121,23 @@ class NodeDirectory:
             node = self._pick(pool, model_id, failed) or await self._wait_for_node(
                 pool, model_id, deadline - loop.time()
             )
-            node.in_flight += 1
             try:
-                return await call(node.url, deadline - loop.time())
+                return await self._call(node, call, deadline - loop.time())
             except EngineGone as error:
                 self._mark_away(node, error.message)
                 failed = node
-            finally:
-                node.in_flight -= 1
         raise self._unavailable(pool)
+
+    async def _call(self, node: Node, call: Call[Reply], time_left: float) -> Reply:
+        """Do `call` on the node; raises EngineGone where the node stops answering anybody meanwhile."""
+        try:
+            async with asyncio.timeout(None) as until_it_hangs:
+                node.calls.add(until_it_hangs)
+                return await call(node.url, time_left)
+        except TimeoutError:
+            raise EngineGone("The engine node does not answer; please try again.", retry_after=1.0) from None
+        finally:
+            node.calls.discard(until_it_hangs)
 
     def _pick(self, pool: str, model_id: str, failed: Node | None = None) -> Node | None:
         """A healthy node now, at best another one than that which just failed."""
@@ -159,11 +178,15 @@ class NodeDirectory:
 
     async def _look_at(self, node: Node) -> None:
         try:
-            status = await self._engines.status(node.url, STATUS_PATIENCE)
+            status = await self._engines.status(node.url, self._status_patience)
         except GatewayError as error:
             self._mark_away(node, error.reason if isinstance(error, EngineFailed) else error.message)
+            node.unanswered = node.unanswered + 1 if error.code == "engine_timeout" else 0
+            if node.unanswered >= SILENT_LOOKS:
+                for call in node.calls:
+                    call.reschedule(asyncio.get_running_loop().time())
             return
-        node.status = status
+        node.status, node.unanswered = status, 0
         node.resident = _models_in(status, "device", "loading")
         node.restorable = _models_in(status, "host")
         if status.protocol != PROTOCOL_VERSION:

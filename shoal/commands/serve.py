@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from dataclasses import asdict, dataclass
 
+import structlog
+
 from gateway.db import schema
 from gateway.db.session import Database
 from gateway.engine_client import NodeStatus, model_ref
@@ -43,6 +45,13 @@ from shoal.options import (
     database_at,
 )
 from shoal.supervisor import Supervisor
+
+HANG_INTERVAL = 5.0
+"""Seconds between two looks at whether the engine hangs."""
+HUNG_LOOKS = 5
+"""Questions for its status that it did not answer within their five seconds each."""
+
+log = structlog.get_logger("shoal.serve")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +129,14 @@ async def _serve(
         credentials = await prepare(settings.database_url)
         stop = process.StopSignal()
         stack.enter_context(folder.announced(engine))
-        await stack.enter_async_context(supervised(engine, options, settings.grace_period))
+        supervisor = await stack.enter_async_context(supervised(engine, options, settings.grace_period))
         greet(process.address(sock), credentials)
         await serve_gateway(
             settings,
             sock,
             stop,
             session_key=folder.session_key(),
-            beside=lambda services: say_when_ready(services, process.address(sock), credentials),
+            beside=lambda services: accompany(services, supervisor, process.address(sock), credentials),
         )
 
 
@@ -144,18 +153,30 @@ async def prepare(database_url: str) -> Credentials | None:
 
 
 @contextlib.asynccontextmanager
-async def supervised(engine: RunningEngine, options: EngineOptions, grace_period: float) -> AsyncIterator[None]:
+async def supervised(engine: RunningEngine, options: EngineOptions, grace_period: float) -> AsyncIterator[Supervisor]:
     """The engine node, kept alive for the length of the block."""
     port = int(engine.node_url.rpartition(":")[2])
     supervisor = Supervisor(options.command(port, grace_period), child_environment(engine.engine_secret))
     watching = asyncio.create_task(supervisor.run())
     try:
-        yield
+        yield supervisor
     finally:
         await supervisor.stop(grace_period)
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+
+
+async def accompany(services: Services, supervisor: Supervisor, url: str, credentials: Credentials | None) -> None:
+    """What runs beside the gateway: the welcome when all is ready, then an eye on the engine."""
+    await say_when_ready(services, url, credentials)
+    [node] = services.nodes.nodes
+    while True:
+        await asyncio.sleep(HANG_INTERVAL)
+        if node.unanswered >= HUNG_LOOKS:
+            log.error("engine lives and answers nothing; killed", looks=node.unanswered)
+            supervisor.kill()
+            node.unanswered = 0
 
 
 async def say_when_ready(services: Services, url: str, credentials: Credentials | None) -> None:

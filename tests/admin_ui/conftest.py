@@ -138,7 +138,7 @@ def make_node() -> Callable[..., Node]:
             tokens_per_second=5400.0,
             models=list(models),
         )
-        return Node(url, "default", status, healthy, failure, in_flight=2)
+        return Node(url, "default", status, healthy, failure, calls={asyncio.Timeout(None) for _ in range(2)})
 
     return make
 

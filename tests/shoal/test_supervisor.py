@@ -73,3 +73,14 @@ def test_a_child_ends_with_the_pipe_from_its_parent() -> None:
         return await asyncio.wait_for(child.wait(), 20)
 
     assert asyncio.run(run()) == 0
+
+
+def test_a_child_that_hangs_can_be_killed_and_is_started_again() -> None:
+    async def watch(supervisor: Supervisor) -> None:
+        await until(lambda: supervisor.pid is not None)
+        hung = supervisor.pid
+        supervisor.kill()
+        await until(lambda: supervisor.pid not in (None, hung))
+        assert supervisor.restarts == 1
+
+    asyncio.run(supervise("import time; time.sleep(60)", watch))

@@ -234,3 +234,23 @@ def test_a_node_killed_under_load_loses_nobody_when_it_comes_back():
             await process.wait()
 
     asyncio.run(run())
+
+
+def test_a_node_that_hangs_gives_up_what_it_holds_to_another():
+    async def run():
+        process, url = await start_process(0)
+        async with fake_engine() as other, following(url, other.url, status_patience=0.2) as fleet:
+            await until(lambda: fleet.node(0).healthy and fleet.node(1).healthy)
+            other.ready = False
+            await until(lambda: not fleet.node(1).healthy)
+            held = asyncio.create_task(fleet.embed("__sleep 0.2__"))
+            await until(lambda: fleet.node(0).in_flight == 1)
+            os.kill(process.pid, signal.SIGSTOP)
+            other.ready = True
+            assert (await asyncio.wait_for(held, 8)).token_counts
+            assert other.calls == 1
+            assert not fleet.node(0).healthy
+            process.kill()
+            await process.wait()
+
+    asyncio.run(run())
