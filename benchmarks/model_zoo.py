@@ -4,9 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-import torch
-from transformers import BertConfig, BertModel
-
+from benchmarks.random_bert import TINY, write_bert
 from benchmarks.served import starter_folder
 from engine.protocol import ModelRef
 
@@ -21,21 +19,15 @@ def build_models(folder: Path, count: int, *, hidden: int = 64, layers: int = 2)
 
 def _build(folder: Path, seed: int, hidden: int, layers: int) -> ModelRef:
     starter = starter_folder()
-    vocabulary = json.loads((starter / "config.json").read_text())["vocab_size"]
-    torch.manual_seed(seed)
-    network = BertModel(
-        BertConfig(
-            vocab_size=vocabulary,
-            hidden_size=hidden,
-            num_hidden_layers=layers,
-            num_attention_heads=hidden // 16,
-            intermediate_size=4 * hidden,
-            max_position_embeddings=256,
-        )
-    )
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.normal_(0, SPREAD)
-    network.save_pretrained(folder)
+    shape = {
+        **TINY,
+        "vocab_size": json.loads((starter / "config.json").read_text())["vocab_size"],
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": hidden // 16,
+        "intermediate_size": 4 * hidden,
+        "max_position_embeddings": 256,
+    }
+    write_bert(folder, shape, seed=seed, spread=SPREAD)
     shutil.copy(starter / "tokenizer.json", folder)
     return ModelRef(id=folder.name, source=str(folder))

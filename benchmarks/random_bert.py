@@ -37,14 +37,21 @@ TINY: Mapping[str, int] = {
 }
 
 
-def write_bert(folder: Path, shape: Mapping[str, int], *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Path:
+def write_bert(
+    folder: Path,
+    shape: Mapping[str, int],
+    *,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    spread: float = SPREAD,
+) -> Path:
     """A model folder. Its words are `w5`, `w6`, … to the vocabulary's end, a token each."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {"architectures": ["BertModel"], "layer_norm_eps": 1e-12, "hidden_act": "gelu", **shape}
     (folder / "config.json").write_text(json.dumps(config))
     generator = torch.Generator().manual_seed(seed)
     save_file(
-        {name: _weights(name, sizes, generator).to(dtype) for name, sizes in _tensors(shape)},
+        {name: _weights(name, sizes, spread, generator).to(dtype) for name, sizes in _tensors(shape)},
         folder / "model.safetensors",
     )
     _write_tokenizer(folder, shape["vocab_size"])
@@ -71,8 +78,8 @@ def _affine(name: str, *sizes: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield f"{name}.bias", sizes[:1]
 
 
-def _weights(name: str, sizes: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    weights = torch.randn(sizes, generator=generator) * SPREAD
+def _weights(name: str, sizes: tuple[int, ...], spread: float, generator: torch.Generator) -> torch.Tensor:
+    weights = torch.randn(sizes, generator=generator) * spread
     return weights + 1 if name.endswith("LayerNorm.weight") else weights
 
 

@@ -4,8 +4,9 @@ The arithmetic counts what is alive at once in one layer, in numbers per token: 
 intermediate one, A the heads, L the length of a sequence.
 
 - Feed-forward: input H, and I before and after the activation: H + 2 I.
-- Attention: input H, query, key and value 3 H, result H; in a run of short sequences their copies 3 H, and either the
-  scaled query H and the weights A L, or the weights before and after the softmax 2 A L. Longer ones never hold weights.
+- Attention: input H, query, key and value 3 H, scaled query H, result H; in a run of short sequences their copies 3 H,
+  and either the weights before and after the softmax 2 A L, or the weights A L and their product H. Longer sequences
+  never hold weights.
 - Result: hidden states in the model's type and once more in float32.
 
 On the CPU it is what counts; a test holds it against what the allocator sees (on the worst lengths, equal to the byte).
@@ -46,7 +47,7 @@ class Shape:
         """Bytes alive at once in a forward pass over so many tokens, at most."""
         forward = self.hidden + 2 * self.intermediate
         weights = self.heads * min(self.longest, SHORT)
-        attention = 8 * self.hidden + weights + max(self.hidden, weights)
+        attention = 9 * self.hidden + weights + max(self.hidden, weights)
         result = self.hidden * (1 + 4 // self.itemsize)
         return tokens * self.itemsize * max(forward, attention, result)
 
