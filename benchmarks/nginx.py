@@ -38,7 +38,7 @@ http {{
 @contextlib.contextmanager
 def proxying(upstream: int, core: int) -> Iterator[tuple[str, int]]:
     """The address of an nginx on one core in front of the loopback port `upstream`, and its worker's process id."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         raise NotMeasurable("nginx is not installed; it is what the gateway is compared with: apt install nginx-light")
     port = free_port()

@@ -7,14 +7,14 @@ import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import structlog
 from litestar import Litestar, Request, Response, get, post
 from litestar.connection import ASGIConnection
 from litestar.exceptions import ClientException, HTTPException, NotAuthorizedException
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from engine.errors import BadRequest, BodyTooLarge, EngineError, InferenceFailed, RouteNotFound, Unauthorized
 from engine.protocol import MEDIA_TYPE, EmbedRequest, ModelRequest, NodeStatus, RerankRequest
@@ -38,7 +38,14 @@ PUBLIC = {"public": True}
 def create_engine_app(runtime: Runtime) -> Litestar:
     """The node's HTTP application."""
     app = Litestar(
-        route_handlers=[embed, rerank, load, unload, pin, unpin, status, metrics, live],
+        route_handlers=[
+            embed,
+            rerank,
+            *(model_route(verb) for verb in ("load", "unload", "pin", "unpin")),
+            status,
+            metrics,
+            live,
+        ],
         guards=[require_secret],
         exception_handlers={Exception: answer_error},
         request_max_body_size=MAX_BODY_BYTES,
@@ -61,44 +68,20 @@ async def rerank(request: HttpRequest) -> Response[bytes]:
     return await _call(request, "rerank", RerankRequest, _runtime(request).rerank)
 
 
-@post("/load", status_code=200)
-async def load(request: HttpRequest) -> Response[bytes]:
-    """Bring a model into memory."""
+def model_route(verb: Literal["load", "unload", "pin", "unpin"]) -> HTTPRouteHandler:
+    """`POST /<verb>`: what the runtime's method of that name does to one model; answers with the node's status then."""
 
-    async def loading(wanted: ModelRequest) -> NodeStatus:
-        return await _runtime(request).load(wanted.model)
+    @post(f"/{verb}", status_code=200)
+    async def change(request: HttpRequest) -> Response[bytes]:
+        runtime = _runtime(request)
+        acts = {"load": runtime.load, "unload": runtime.unload, "pin": runtime.pin, "unpin": runtime.unpin}
 
-    return await _call(request, "load", ModelRequest, loading)
+        async def act(wanted: ModelRequest) -> NodeStatus:
+            return await acts[verb](wanted.model)
 
+        return await _call(request, verb, ModelRequest, act)
 
-@post("/unload", status_code=200)
-async def unload(request: HttpRequest) -> Response[bytes]:
-    """Take a model out of memory."""
-
-    async def unloading(wanted: ModelRequest) -> NodeStatus:
-        return await _runtime(request).unload(wanted.model)
-
-    return await _call(request, "unload", ModelRequest, unloading)
-
-
-@post("/pin", status_code=200)
-async def pin(request: HttpRequest) -> Response[bytes]:
-    """Keep a model in memory."""
-
-    async def pinning(wanted: ModelRequest) -> NodeStatus:
-        return await _runtime(request).pin(wanted.model)
-
-    return await _call(request, "pin", ModelRequest, pinning)
-
-
-@post("/unpin", status_code=200)
-async def unpin(request: HttpRequest) -> Response[bytes]:
-    """Let a model be evicted again."""
-
-    async def unpinning(wanted: ModelRequest) -> NodeStatus:
-        return await _runtime(request).unpin(wanted.model)
-
-    return await _call(request, "unpin", ModelRequest, unpinning)
+    return change
 
 
 @get("/status")

@@ -6,7 +6,6 @@ GatewayError
 │   └── CostTooHigh             400  no wait would ever make it fit the quota
 ├── AuthenticationFailed        401  no key, or none that is valid
 ├── TenantSuspended             403
-├── ScopeMissing                403
 ├── NotFound                    404
 │   ├── ModelNotFound           404  unknown and forbidden alike
 │   └── RouteNotFound           404
@@ -92,13 +91,6 @@ class AuthenticationFailed(GatewayError):
 
 class TenantSuspended(GatewayError):
     """The key is good, its tenant is suspended."""
-
-    status = 403
-    type = "permission_error"
-
-
-class ScopeMissing(GatewayError):
-    """The key does not reach this endpoint."""
 
     status = 403
     type = "permission_error"
