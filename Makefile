@@ -61,6 +61,7 @@ $(VENV)/.test-tools: $(VENV)/.installed
 # The servers that tests start for themselves; where one can not be had, its tests are skipped and say so (in CI they fail).
 test-servers:
 	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/debian-packages postgresql || true
+	@command -v redis-server >/dev/null || .ci/debian-packages redis-server || true
 
 $(NODE)/node_modules: $(NODE)/package.json
 	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+QuotaOutage = Literal["deny", "allow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,19 @@ class GatewaySettings:
     """Seconds between two looks at a node's status."""
     snapshot_interval: float = 0.5
     """Seconds between two looks at the database's policy revision."""
+    redis_url: str | None = field(default=None, repr=False)
+    """Where quotas are kept for several gateways; None: in this process, for itself alone."""
+    quota_outage: QuotaOutage = "deny"
+    """What becomes of requests while the quota store does not answer."""
+    quota_timeout: float = 0.25
+    """Seconds that the quota store may take for one answer."""
+    usage_spool: Path | None = None
+    """Folder of the write-ahead file; None: a temporary one, for tests and other short lives."""
+    usage_spool_limit: int = 1024**3
+    """Bytes on disk that may wait for the database; past it nothing billable is admitted."""
     usage_flush_interval: float = 1.0
+    usage_retention: float | None = None
+    """Days for which single records are kept; roll-ups stay. None: for ever."""
     grace_period: float = 30.0
     """Seconds in which a stopping process finishes what is in flight."""
 

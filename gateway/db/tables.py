@@ -62,19 +62,28 @@ class Tenant(Row, table=True):
     id: str = Field(primary_key=True)
     name: str = Field(unique=True)
     suspended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    lane: str = "interactive"
+    weight: float = 1.0
+    version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class ApiKey(Row, table=True):
-    """A tenant's credential. The secret is here as its SHA-256 only: a copy of this table opens nothing."""
+    """A tenant's credential. The secret is here as its SHA-256 only: a copy of this table opens nothing.
+
+    `lineage` is the id of the first key of a line of rotations: they draw from the same limits.
+    """
 
     __tablename__: ClassVar[str] = "api_key"
     __table_args__ = (UniqueConstraint("tenant_id", "id"),)  # lets grants and rules point at a key of their own tenant
 
     id: str = Field(primary_key=True)
     tenant_id: str = Field(foreign_key="tenant.id", ondelete="CASCADE")
+    lineage: str
     name: str
     secret_sha256: bytes
+    scopes: list[str] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+    version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -138,6 +147,7 @@ class Model(Row, table=True):
     pinned: bool = False
     dimensions: int | None = None
     input_limit: int | None = None
+    version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -150,15 +160,43 @@ class ModelAlias(Row, table=True):
     model_id: str = Field(foreign_key="model.id", ondelete="CASCADE", index=True)
 
 
+class TenantAlias(Row, table=True):
+    """A name that a model has for one tenant only."""
+
+    __tablename__: ClassVar[str] = "tenant_alias"
+
+    tenant_id: str = Field(primary_key=True, foreign_key="tenant.id", ondelete="CASCADE")
+    alias: str = Field(primary_key=True)
+    model_id: str = Field(foreign_key="model.id", ondelete="CASCADE", index=True)
+
+
 class Operator(Row, table=True):
-    """A person who signs in to the console."""
+    """A person who signs in to the console; one with a tenant sees that tenant and nothing else."""
 
     __tablename__: ClassVar[str] = "operator"
 
     name: str = Field(primary_key=True)
     password_hash: str
     role: str
+    tenant_id: str | None = Field(default=None, foreign_key="tenant.id", ondelete="CASCADE")
+    version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class OperatorToken(Row, table=True):
+    """A credential with which a program acts for an operator, with that operator's role at most."""
+
+    __tablename__: ClassVar[str] = "operator_token"
+
+    id: str = Field(primary_key=True)
+    operator: str = Field(foreign_key="operator.name", ondelete="CASCADE", index=True)
+    name: str
+    secret_sha256: bytes
+    read_only: bool = False
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class UsageRecord(Row, table=True):
@@ -180,11 +218,52 @@ class UsageRecord(Row, table=True):
     inputs: int
     tokens: int = Field(sa_type=BigInteger)
     bytes_in: int = Field(sa_type=BigInteger)
+    bytes_out: int = Field(default=0, sa_type=BigInteger)
     latency_ms: float
+    upstream_ms: float = 0.0
+    request_id: str = ""
+
+
+class UsageHour(Row, table=True):
+    """What a tenant's key used of a model in one hour, summed. Grows with use, not with requests, and is kept."""
+
+    __tablename__: ClassVar[str] = "usage_hour"
+    __table_args__ = (Index("ix_usage_hour_hour", "hour"),)
+
+    tenant_id: str = Field(primary_key=True)
+    hour: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    key_id: str = Field(primary_key=True)
+    model: str = Field(primary_key=True)
+    endpoint: str = Field(primary_key=True)
+    lane: str = Field(primary_key=True)
+    tenant_name: str
+    requests: int = Field(default=0, sa_type=BigInteger)
+    failed: int = Field(default=0, sa_type=BigInteger)
+    refused: int = Field(default=0, sa_type=BigInteger)
+    inputs: int = Field(default=0, sa_type=BigInteger)
+    tokens: int = Field(default=0, sa_type=BigInteger)
+    bytes_in: int = Field(default=0, sa_type=BigInteger)
+    bytes_out: int = Field(default=0, sa_type=BigInteger)
+    latency_ms: float = 0.0
+    upstream_ms: float = 0.0
+
+
+class BudgetNotice(Row, table=True):
+    """That a monthly budget passed a share of its amount: said once a month, whichever gateway saw it first."""
+
+    __tablename__: ClassVar[str] = "budget_notice"
+
+    subject: str = Field(primary_key=True)
+    model_pattern: str = Field(primary_key=True)
+    month: str = Field(primary_key=True)
+    percent: int = Field(primary_key=True)
+    tenant_id: str = Field(index=True)
+    amount: int = Field(sa_type=BigInteger)
+    time: datetime = Field(sa_type=UtcDateTime)
 
 
 class AuditEvent(Row, table=True):
-    """Who changed what, from where, and how it was before."""
+    """Who changed what, from where, and how it was before; also the list of what changed at each policy revision."""
 
     __tablename__: ClassVar[str] = "audit_event"
 
@@ -194,6 +273,8 @@ class AuditEvent(Row, table=True):
     origin: str
     action: str
     target: str = Field(index=True)
+    tenant_id: str | None = Field(default=None, index=True)
+    revision: int | None = Field(default=None, sa_type=BigInteger, index=True)
     before: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))
     after: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))
 

@@ -73,6 +73,7 @@ async def create_key(
         ApiKey(
             id=key_id,
             tenant_id=owner.id,
+            lineage=key_id,
             name=name,
             secret_sha256=hash_secret(secret),
             created_at=datetime.now(UTC),

@@ -8,7 +8,10 @@ from gateway.db.tables import Row
 
 HOUSE = Path(queries.__file__).parents[2]
 TENANTS_OWN = {
-    mapper.class_.__name__ for mapper in Row._sa_registry.mappers if "tenant_id" in mapper.local_table.columns
+    mapper.class_.__name__
+    for mapper in Row._sa_registry.mappers
+    for column in mapper.local_table.columns
+    if column.name == "tenant_id" and not column.nullable
 }
 WITHOUT_TENANT = {"tenant_of_key"}
 """An operator who names a key and not its tenant is told whose it is, and nothing else."""

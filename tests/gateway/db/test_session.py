@@ -22,7 +22,14 @@ def tenant(number: int = 1) -> Tenant:
 
 
 def key(number: int, tenant_id: str) -> ApiKey:
-    return ApiKey(id=f"key{number}", tenant_id=tenant_id, name="k", secret_sha256=b"\0" * 32, created_at=NOW)
+    return ApiKey(
+        id=f"key{number}",
+        tenant_id=tenant_id,
+        lineage=f"key{number}",
+        name="k",
+        secret_sha256=b"\0" * 32,
+        created_at=NOW,
+    )
 
 
 async def test_a_transaction_keeps_all_at_its_end_and_nothing_when_it_raises(database) -> None:
