@@ -10,25 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.architectures import architecture_of, common_config, first_position
 from engine.checkpoint import FLOATS, TensorEntry, read_checkpoint
 from engine.errors import ArchitectureUnknown, CheckpointCorrupt, FolderIncomplete, ModelInvalid
+from engine.head_spec import HeadSpec
 from engine.pooling_config import read_pooling
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """One of the networks written in `engine/models`."""
-
-    family: str
-    position_offset: int = 0
-    """Rows of the position table that come before the first token's."""
-
-
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "BertModel": Architecture("bert"),
-    "BertForMaskedLM": Architecture("bert"),
-}
-"""By the name that `config.json` gives in `architectures`."""
 
 MODULES = ("Transformer", "Pooling", "Normalize")
 """The sentence-transformers modules that are known, in the only order that is."""
@@ -48,12 +34,12 @@ class ModelSpec:
     """Where the network and its tokenizer lie: the model folder, or its Transformer module's."""
     architecture: str
     family: str
-    outputs: tuple[str, ...]
+    heads: tuple[HeadSpec, ...]
     dimensions: int
     max_tokens: int
     """Longest input, special tokens included."""
-    pooling: str
     normalize: bool
+    """Dense vectors have length 1."""
     matryoshka: tuple[int, ...]
     """Widths that a vector may be cut to; empty where the model was not trained for it."""
     prompts: Mapping[str, str]
@@ -63,8 +49,13 @@ class ModelSpec:
     weight_bytes: int
     """As stored."""
     config: Mapping[str, Any]
-    """The network's config.json."""
+    """The network's config.json, under the common names of its keys."""
     tensors: Mapping[str, TensorEntry]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What may be asked of it."""
+        return tuple(head.output for head in self.heads)
 
     def resident_bytes(self, itemsize: int) -> int:
         """Bytes of the weights in memory, `itemsize` bytes a number: an upper bound, for a few tensors go unused."""
@@ -76,7 +67,8 @@ def describe(folder: Path) -> ModelSpec:
     modules = _read_modules(folder)
     network = _inside(folder, modules["Transformer"])
     config = _read_json(network, "config.json")
-    architecture = _architecture(config)
+    name, architecture = architecture_of(config)
+    config = common_config(config, architecture.family)
     dimensions = _positive(config, "hidden_size")
     settings = _read_optional(folder, "config_sentence_transformers.json")
     limits = next((found for name in LIMIT_FILES if (found := _read_optional(network, name))), {})
@@ -91,12 +83,11 @@ def describe(folder: Path) -> ModelSpec:
     tensors = read_checkpoint(network)
     return ModelSpec(
         folder=network,
-        architecture=config["architectures"][0],
+        architecture=name,
         family=architecture.family,
-        outputs=("dense",),
+        heads=(HeadSpec("dense", "pooled", {"pooling": pooling, "normalize": "Normalize" in modules}),),
         dimensions=dimensions,
-        max_tokens=_max_tokens(config, architecture, limits, _read_optional(network, "tokenizer_config.json")),
-        pooling=pooling,
+        max_tokens=_max_tokens(config, architecture.family, limits, _read_optional(network, "tokenizer_config.json")),
         normalize="Normalize" in modules,
         matryoshka=_matryoshka(config, dimensions),
         prompts=prompts,
@@ -127,22 +118,9 @@ def _read_modules(folder: Path) -> Mapping[str, str]:
     return dict(zip(kinds, (path for _, path in modules), strict=True))
 
 
-def _architecture(config: Mapping[str, Any]) -> Architecture:
-    match config.get("architectures"):
-        case [str(name)] if name in ARCHITECTURES:
-            return ARCHITECTURES[name]
-        case named:
-            raise ArchitectureUnknown(
-                f"The architecture {named or config.get('model_type')!r} is not known here. "
-                f"Known: {', '.join(ARCHITECTURES)}."
-            )
-
-
-def _max_tokens(
-    config: Mapping[str, Any], architecture: Architecture, limits: Mapping[str, Any], tokenizer: Mapping[str, Any]
-) -> int:
+def _max_tokens(config: Mapping[str, Any], family: str, limits: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> int:
     """The least of what the position table, the tokenizer and sentence-transformers' own setting allow."""
-    allowed = [_positive(config, "max_position_embeddings") - architecture.position_offset]
+    allowed = [_positive(config, "max_position_embeddings") - first_position(config, family)]
     claims = (limits.get("max_seq_length"), tokenizer.get("model_max_length"))
     return min(allowed + [int(claim) for claim in claims if isinstance(claim, int | float) and 0 < claim < NO_LIMIT])
 

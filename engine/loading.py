@@ -7,19 +7,19 @@ import torch
 
 from engine.catalog import describe
 from engine.device import Device
-from engine.embedder import Embedder, plan_embedder
 from engine.errors import ModelError, ModelInvalid, OutOfMemory, SourceNotFound
+from engine.loaded import LoadedModel, plan_model
 from engine.protocol import ModelRef
 from engine.source import resolve
 from engine.tiers import LoadPlan
 
 
-def plan_load(ref: ModelRef, device: Device) -> LoadPlan[Embedder]:
+def plan_load(ref: ModelRef, device: Device) -> LoadPlan[LoadedModel]:
     """Find a model, read what it is, and how many bytes it will take. Blocks, and may download."""
     with naming(ref):
-        plan = plan_embedder(describe(resolve(ref.source, ref.revision)), device, device.dtype(ref.dtype))
+        plan = plan_model(describe(resolve(ref.source, ref.revision)), device, device.dtype(ref.dtype))
 
-    def load() -> Embedder:
+    def load() -> LoadedModel:
         with naming(ref):
             return plan.load()
 

@@ -12,10 +12,10 @@ import numpy as np
 from engine.asking import Claim, claim_of, prompted, retrieval_prompts, width_of
 from engine.device import Device, give_back_memory, open_device
 from engine.device_work import ThreadedDevice
-from engine.embedder import Embedder
 from engine.errors import BadRequest, DeadlinePassed, Draining
 from engine.eviction import POLICIES
-from engine.heads.vectors import Vectors, cosine, narrow
+from engine.heads.vectors import Vectors, cosine, narrow, stacked
+from engine.loaded import LoadedModel
 from engine.loading import plan_load
 from engine.metrics import EngineMetrics
 from engine.out_of_memory import Step
@@ -97,7 +97,7 @@ class Runtime:
         *,
         device: Device,
         settings: EngineSettings,
-        residency: Residency[Embedder],
+        residency: Residency[LoadedModel],
         scheduler: Scheduler,
         metrics: EngineMetrics,
         clock: Callable[[], float] = time.monotonic,
@@ -217,7 +217,7 @@ class Runtime:
         self._tokenizing.shutdown()
 
     async def _vectors(
-        self, model: Embedder, ref: ModelRef, texts: Sequence[str], truncate: bool, claim: Claim
+        self, model: LoadedModel, ref: ModelRef, texts: Sequence[str], truncate: bool, claim: Claim
     ) -> tuple[Vectors, list[int], list[int], tuple[float, float, float]]:
         """Vectors (B, H), token counts, indices of the cut texts, and seconds of tokenizing, queueing and inference."""
         self._scheduler.admit(len(texts), claim.lane)
@@ -228,7 +228,7 @@ class Runtime:
         try:
             ran = await self._scheduler.run(
                 model,
-                tokenized.token_ids,
+                tokenized.encoded,
                 flow=claim.flow,
                 weight=claim.weight,
                 lane=claim.lane,
@@ -238,8 +238,8 @@ class Runtime:
             self.metrics.deadline_drops.labels(claim.lane).inc()
             raise
         self.metrics.wait_seconds.labels(claim.lane).observe(ran.queued)
-        counts = [len(ids) for ids in tokenized.token_ids]
-        return ran.vectors, counts, tokenized.truncated, (tokenizing, ran.queued, ran.inference)
+        counts = list(map(len, tokenized.encoded))
+        return stacked(ran.rows), counts, tokenized.truncated, (tokenizing, ran.queued, ran.inference)
 
     @contextmanager
     def _taking(self) -> Iterator[None]:

@@ -2,12 +2,12 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from engine.embedder import Embedder
+from engine.loaded import LoadedModel
 from engine.protocol import ResidentModel
 from engine.tiers import Entry
 
 
-def resident(entry: Entry[Embedder], now: float) -> ResidentModel:
+def resident(entry: Entry[LoadedModel], now: float) -> ResidentModel:
     """A model, as the status lists it."""
     spec = entry.model.spec if entry.model is not None else None
     return ResidentModel(

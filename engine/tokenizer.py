@@ -4,16 +4,17 @@ While one batch of texts is in the tokenizer the next collects; there is no time
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
 
-from engine.batch import TokenIds
+from engine.encoded import DENSE, Encoded
 from engine.errors import BadRequest, CheckpointCorrupt, Draining, InputTooLong
 
 CHARACTERS_PER_TOKEN = 32
@@ -22,18 +23,23 @@ CHARACTERS_PER_TOKEN = 32
 
 @dataclass(frozen=True, slots=True)
 class Tokenized:
-    """A request's inputs as token ids."""
+    """A request's inputs as sequences."""
 
-    token_ids: list[TokenIds]
+    encoded: list[Encoded]
     truncated: list[int]
     """Indices of the inputs that were cut."""
 
 
+Text = str | tuple[str, str]
+"""A text, or two that a model reads as one: a query and a document."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    texts: Sequence[str]
+    texts: Sequence[Text]
     limit: int
     truncate: bool
+    outputs: tuple[str, ...]
     done: "asyncio.Future[Tokenized]"
 
 
@@ -48,13 +54,25 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._lowercase = lowercase
         self._specials = self._tokenizer.num_special_tokens_to_add(False)
+        self._pair_specials = self._tokenizer.num_special_tokens_to_add(True)
         self._vocabulary = vocabulary if self._tokenizer.get_vocab_size() > vocabulary else None
         self._waiting: list[_Waiting] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def encode(self, texts: Sequence[str], *, limit: int, truncate: bool, executor: Executor) -> Tokenized:
-        """Tokenize one request's texts to at most `limit` tokens each, together with whatever other requests wait."""
-        waiting = _Waiting(texts, limit, truncate, asyncio.get_running_loop().create_future())
+    async def encode(
+        self,
+        texts: Sequence[Text],
+        *,
+        limit: int,
+        truncate: bool,
+        executor: Executor,
+        outputs: tuple[str, ...] = DENSE,
+    ) -> Tokenized:
+        """Tokenize one request's texts to at most `limit` tokens each, together with whatever other requests wait.
+
+        Of two texts the longer one is cut first. `outputs` is what the sequences will ask of the model.
+        """
+        waiting = _Waiting(texts, limit, truncate, outputs, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._running is None:
             self._running = asyncio.create_task(self._drain(executor))
@@ -99,21 +117,22 @@ class Tokenizer:
                 del encodings[: len(waiting.texts)]
         return outcomes
 
-    def _encode(self, texts: list[str], limit: int) -> list[tokenizers.Encoding]:
+    def _encode(self, texts: list[Text], limit: int) -> list[tokenizers.Encoding]:
         self._tokenizer.enable_truncation(limit)
         if self._lowercase:
-            texts = [text.lower() for text in texts]
+            texts = [_each(text, str.lower) for text in texts]
         head = limit * CHARACTERS_PER_TOKEN
-        encodings = self._tokenizer.encode_batch_fast([text[:head] for text in texts])
+        encodings = self._tokenizer.encode_batch_fast([_each(text, lambda part: part[:head]) for text in texts])
         for index, text in enumerate(texts):
             # Twice the limit is far enough from the cut that the tokens kept are those of the whole text.
-            if len(text) > head and self._length(encodings[index]) < 2 * limit:
+            if _longest(text) > head and self._length(encodings[index]) < 2 * limit:
                 encodings[index] = self._tokenizer.encode_batch_fast([text])[0]
         return encodings
 
     def _length(self, encoding: tokenizers.Encoding) -> int:
         """Tokens before truncation, special ones counted once."""
-        return len(encoding) + sum(len(rest) - self._specials for rest in encoding.overflowing)
+        specials = self._pair_specials if encoding.n_sequences > 1 else self._specials
+        return len(encoding) + sum(len(rest) - specials for rest in encoding.overflowing)
 
     def _tokenized(self, waiting: _Waiting, encodings: Sequence[tokenizers.Encoding]) -> Tokenized | Exception:
         truncated = [
@@ -123,19 +142,34 @@ class Tokenizer:
             index = truncated[0]
             whole = self._tokenizer.encode_batch_fast([waiting.texts[index]])[0]
             return InputTooLong(index=index, limit=waiting.limit, actual=self._length(whole))
-        token_ids = [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
-        for index, ids in enumerate(token_ids):
-            if len(ids) == 0:
+        encoded = [self._sequence(encoding, waiting.outputs) for encoding in encodings]
+        for index, sequence in enumerate(encoded):
+            if len(sequence) == 0:
                 return BadRequest("An input has no tokens.", index=index)
-            if self._vocabulary is not None and ids.max() >= self._vocabulary:
+            if self._vocabulary is not None and sequence.ids.max() >= self._vocabulary:
                 return BadRequest("An input has a token that the model has no embedding for.", index=index)
-        return Tokenized(token_ids, truncated)
+        return Tokenized(encoded, truncated)
+
+    def _sequence(self, encoding: tokenizers.Encoding, outputs: tuple[str, ...]) -> Encoded:
+        ids = np.array(encoding.ids, dtype=np.int32)
+        if encoding.n_sequences == 1:
+            return Encoded(ids, outputs=outputs)
+        types = np.array(encoding.type_ids, dtype=np.int32)
+        return Encoded(ids, types if types.any() else None, outputs)
 
     def _explain(self, waiting: _Waiting, error: Exception) -> Exception:
         """The typed error for texts that the tokenizer refused."""
         for index, text in enumerate(waiting.texts):
             try:
-                text.encode()
+                _each(text, str.encode)
             except UnicodeEncodeError:
                 return BadRequest("An input is not valid Unicode: it has a lone surrogate.", index=index)
         return error
+
+
+def _each(text: Text, change: Callable[[str], Any]) -> Any:
+    return change(text) if isinstance(text, str) else tuple(map(change, text))
+
+
+def _longest(text: Text) -> int:
+    return len(text) if isinstance(text, str) else max(map(len, text))

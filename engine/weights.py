@@ -74,32 +74,34 @@ def fill(
 
 
 def match(
-    tensors: Mapping[str, TensorEntry], shapes: Mapping[str, tuple[int, ...]], keys: KeyMap
+    tensors: Mapping[str, TensorEntry], shapes: Mapping[str, tuple[int, ...]], keys: Mapping[str, KeyMap]
 ) -> Mapping[str, Target]:
-    """Where each tensor goes. `WeightMismatch` names all that are missing, unused or of another shape."""
+    """Where each tensor goes: `keys` has the map of every part of the network, by the prefix of its parameters' names.
+
+    The first part that has a place for a tensor gets it. `WeightMismatch` names all that are missing, unused or of
+    another shape.
+    """
     targets: dict[str, Target] = {}
     taken: set[Target] = set()
     unused, wrong = [], []
     for name, entry in tensors.items():
-        short = name.removeprefix(keys.prefix)
-        if any(re.fullmatch(pattern, short) for pattern in keys.ignored):
+        target = next((found for part in keys.items() if (found := _target(name, *part)).name in shapes), None)
+        if target is None or target in taken:
+            if not any(_is_ignored(name, part) for part in keys.values()):
+                unused.append(name)
             continue
-        target = _target(short, keys)
-        shape = shapes.get(target.name)
-        if shape is None or target in taken:
-            unused.append(name)
-        elif entry.dtype not in FLOATS or entry.shape != (shape[0] // target.parts, *shape[1:]):
+        shape = shapes[target.name]
+        if entry.dtype not in FLOATS or entry.shape != (shape[0] // target.parts, *shape[1:]):
             wrong.append(f"{name} ({entry.dtype} {list(entry.shape)})")
         else:
             targets[name] = target
             taken.add(target)
-    parts = _parts(shapes, keys)
     missing = (
         []
         if wrong
         else [
             f"{name}[{part}]" if count > 1 else name
-            for name, count in parts
+            for name, count in _parts(shapes, keys)
             for part in range(count)
             if Target(name, part, count) not in taken
         ]
@@ -110,20 +112,27 @@ def match(
     return targets
 
 
-def _target(name: str, keys: KeyMap) -> Target:
+def _is_ignored(name: str, keys: KeyMap) -> bool:
+    return any(re.fullmatch(pattern, name.removeprefix(keys.prefix)) for pattern in keys.ignored)
+
+
+def _target(name: str, part: str, keys: KeyMap) -> Target:
+    name = name.removeprefix(keys.prefix)
     for old, new in keys.renames:
         name = name.replace(old, new)
-    for fused, parts in keys.fused.items():
-        for place, part in enumerate(parts):
-            if f".{part}." in name:
-                return Target(name.replace(f".{part}.", f".{fused}."), place, len(parts))
-    return Target(name)
+    for fused, pieces in keys.fused.items():
+        for place, piece in enumerate(pieces):
+            if f".{piece}." in name:
+                return Target(part + name.replace(f".{piece}.", f".{fused}."), place, len(pieces))
+    return Target(part + name)
 
 
-def _parts(shapes: Mapping[str, tuple[int, ...]], keys: KeyMap) -> Iterator[tuple[str, int]]:
+def _parts(shapes: Mapping[str, tuple[int, ...]], keys: Mapping[str, KeyMap]) -> Iterator[tuple[str, int]]:
     """Each parameter with the number of tensors that fill it."""
     for name in shapes:
-        yield name, next((len(parts) for fused, parts in keys.fused.items() if f".{fused}." in name), 1)
+        part = max((part for part in keys if name.startswith(part)), key=len, default="")
+        fused = keys[part].fused.items() if part in keys else ()
+        yield name, next((len(pieces) for module, pieces in fused if f".{module}." in name), 1)
 
 
 def _named(names: list[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from engine.layers.attention import Sequences
+from engine.layers.tokens import Sequences
 
 Pooling = Callable[[Tensor, Sequences], Tensor]
 """(T, H) -> (B, H)."""

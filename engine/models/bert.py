@@ -1,24 +1,17 @@
 """BERT: learned absolute positions, post-norm, exact or tanh GELU (Devlin et al. 2018; Hugging Face `BertModel`)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from engine.errors import ArchitectureUnknown, ModelInvalid
-from engine.layers.attention import Attention, Sequences
+from engine.layers.activation import activation
+from engine.layers.attention import Attention
 from engine.layers.embedding import Embedding
+from engine.layers.tokens import Sequences, Tokens
 from engine.weights import KeyMap
-
-ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "gelu": functional.gelu,
-    "gelu_new": partial(functional.gelu, approximate="tanh"),
-    "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
-    "relu": functional.relu,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +34,10 @@ class BertConfig:
         if missing := [key for key in cls.__slots__ if key not in config]:
             raise ModelInvalid(f"config.json lacks {', '.join(missing)}.")
         positions = config.get("position_embedding_type") or "absolute"
-        if positions != "absolute" or config.get("is_decoder") or config["hidden_act"] not in ACTIVATIONS:
+        if positions != "absolute" or config.get("is_decoder"):
             raise ArchitectureUnknown(
-                f"A BERT with position_embedding_type {positions}, is_decoder {bool(config.get('is_decoder'))} and "
-                f"hidden_act {config['hidden_act']} is not known here."
+                f"A BERT with position_embedding_type {positions} and is_decoder {bool(config.get('is_decoder'))} is "
+                "not known here."
             )
         if config["hidden_size"] % config["num_attention_heads"]:
             raise ModelInvalid("config.json says a hidden_size that num_attention_heads does not divide.")
@@ -52,7 +45,7 @@ class BertConfig:
 
 
 class BertEmbeddings(nn.Module):
-    """Words, positions and the first token type, summed and normalised."""
+    """Words, positions and token types, summed and normalised."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -61,9 +54,10 @@ class BertEmbeddings(nn.Module):
         self.token_type = Embedding(config.type_vocab_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, input_ids: Tensor, positions: Tensor) -> Tensor:
-        """(T,), (T,) -> (T, H)."""
-        x: Tensor = self.norm(self.word(input_ids) + self.position(positions) + self.token_type.weight[0])
+    def forward(self, tokens: Tokens) -> Tensor:
+        """(T,) -> (T, H)."""
+        types = self.token_type.weight[0] if tokens.types is None else self.token_type(tokens.types)
+        x: Tensor = self.norm(self.word(tokens.ids) + self.position(tokens.positions) + types)
         return x
 
 
@@ -93,7 +87,7 @@ class BertLayer(nn.Module):
         self.attention = BertAttention(config, attend)
         self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.up = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.activation = ACTIVATIONS[config.hidden_act]
+        self.activation = activation(config.hidden_act)
         self.down = nn.Linear(config.intermediate_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
@@ -112,11 +106,11 @@ class Bert(nn.Module):
         self.embeddings = BertEmbeddings(config)
         self.layers = nn.ModuleList(BertLayer(config, attend) for _ in range(config.num_hidden_layers))
 
-    def forward(self, input_ids: Tensor, positions: Tensor, sequences: Sequences) -> Tensor:
-        """(T,), (T,) -> (T, H)."""
-        x: Tensor = self.embeddings(input_ids, positions)
+    def forward(self, tokens: Tokens) -> Tensor:
+        """(T,) -> (T, H)."""
+        x: Tensor = self.embeddings(tokens)
         for layer in self.layers:
-            x = layer(x, sequences)
+            x = layer(x, tokens.sequences)
         return x
 
 

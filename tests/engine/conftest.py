@@ -22,7 +22,7 @@ from transformers import BertConfig, BertModel
 
 import engine.runtime
 from engine.device import Device
-from engine.embedder import Embedder
+from engine.loaded import LoadedModel
 from engine.protocol import ModelRef
 from engine.runtime import Runtime, open_runtime
 from engine.server import create_engine_app
@@ -211,7 +211,7 @@ def before_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], 
             if ref.id != name:
                 return planned
 
-            def load() -> Embedder:
+            def load() -> LoadedModel:
                 hook()
                 return planned.load()
 

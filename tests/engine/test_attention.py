@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from engine.batch import pack
+from engine.encoded import Encoded
 from engine.layers import attention
 from engine.layers.attention import attend_runs, resolve_attention
 
@@ -14,7 +15,9 @@ from engine.layers.attention import attend_runs, resolve_attention
 def test_attention_stays_within_each_sequence(monkeypatch, lengths, short):
     monkeypatch.setattr(attention, "SHORT", short)
     torch.manual_seed(0)
-    sequences = pack([np.zeros(length, dtype=np.int32) for length in lengths], torch.device("cpu")).sequences
+    sequences = pack(
+        [Encoded(np.zeros(length, dtype=np.int32)) for length in lengths], torch.device("cpu")
+    ).tokens.sequences
     fused = torch.randn(sum(lengths), 3, 2, 8)
     q, k, v = fused.unbind(1)
     ours = attend_runs(q, k, v, sequences, 0.3)

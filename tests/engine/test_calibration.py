@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from engine.calibration import Calibration, Shape, calibrate, powers_of_two
 from engine.catalog import describe
 from engine.device import open_device
-from engine.embedder import load_embedder
+from engine.encoded import Encoded
+from engine.loaded import load_model
 from engine.settings import EngineSettings
 
 
@@ -27,11 +28,11 @@ def peak_of(work):
 )
 @pytest.mark.filterwarnings("ignore")
 def test_the_arithmetic_bounds_what_a_batch_takes(starter, dtype, lengths, at_least):
-    embedder = load_embedder(describe(starter), open_device(EngineSettings(device="cpu")), dtype)
-    batch = embedder.pack([np.zeros(length, dtype=np.int32) for length in lengths])
-    embedder.run(batch)
-    expected = Shape.of(embedder.spec.config, longest=256, itemsize=dtype.itemsize).peak(sum(lengths))
-    assert at_least * expected <= peak_of(lambda: embedder.run(batch)) <= expected * 1.01
+    model = load_model(describe(starter), open_device(EngineSettings(device="cpu")), dtype)
+    batch = model.pack([Encoded(np.zeros(length, dtype=np.int32)) for length in lengths])
+    model.run(batch)
+    expected = Shape.of(model.spec.config, longest=256, itemsize=dtype.itemsize).peak(sum(lengths))
+    assert at_least * expected <= peak_of(lambda: model.run(batch)) <= expected * 1.01
 
 
 @pytest.mark.parametrize(

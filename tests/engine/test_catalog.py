@@ -7,13 +7,18 @@ from safetensors.torch import load_file, save_file
 
 from engine.catalog import describe
 from engine.errors import ArchitectureUnknown, CheckpointCorrupt, FolderIncomplete, ModelInvalid
+from engine.head_spec import HeadSpec
 from engine.pooling_config import read_pooling
 
 
 def test_the_starter_model_says_what_it_is(starter):
     spec = describe(starter)
     assert (spec.family, spec.architecture, spec.dimensions, spec.max_tokens) == ("bert", "BertModel", 384, 256)
-    assert (spec.pooling, spec.normalize, spec.outputs, spec.matryoshka) == ("mean", True, ("dense",), ())
+    assert (spec.heads, spec.outputs, spec.matryoshka) == (
+        (HeadSpec("dense", "pooled", {"pooling": "mean", "normalize": True}),),
+        ("dense",),
+        (),
+    )
     assert spec.weight_bytes == 90_856_960
 
 
@@ -67,7 +72,7 @@ def test_a_folder_without_modules_is_a_bare_network_pooled_by_mean(build_checkpo
     folder = build_checkpoint().folder
     (folder / "modules.json").unlink()
     spec = describe(folder)
-    assert (spec.pooling, spec.normalize) == ("mean", False)
+    assert spec.heads == (HeadSpec("dense", "pooled", {"pooling": "mean", "normalize": False}),)
 
 
 def test_module_names_of_the_new_library_are_known(build_checkpoint):

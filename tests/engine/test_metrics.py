@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine.embedder import Embedder
 from engine.errors import DeadlinePassed, ModelInvalid, OutOfMemory
+from engine.loaded import LoadedModel
 from engine.protocol import EmbedRequest
 
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
@@ -44,7 +44,7 @@ class Trouble:
         self.held = False
         self.sizes = ()
         """Numbers of sequences for which the memory is too small."""
-        run_batch = Embedder.run
+        run_batch = LoadedModel.run
 
         def troubled(model, batch):
             if self.held:
@@ -53,7 +53,7 @@ class Trouble:
                 raise MemoryError
             return run_batch(model, batch)
 
-        monkeypatch.setattr(Embedder, "run", troubled)
+        monkeypatch.setattr(LoadedModel, "run", troubled)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A loaded embedding model: token ids in, one finished vector per sequence out; and its way to host memory and back."""
+"""A loaded model: encoded sequences in, what its heads say of each out; and its way to host memory and back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,19 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.batch import PackedBatch, TokenIds, pack
+from engine.batch import PackedBatch, pack
 from engine.buffers import HostBuffer, device_memory, to_device, to_host
 from engine.calibration import LEAST, Shape, calibrate, powers_of_two
 from engine.catalog import ModelSpec
 from engine.device import Device
-from engine.heads.pooling import POOLINGS, Pooling
-from engine.heads.vectors import Vectors, normalize
-from engine.layers.attention import resolve_attention
+from engine.encoded import Encoded, Row
+from engine.heads import HEADS
+from engine.heads.part import asking
+from engine.layers.attention import Attention, resolve_attention
 from engine.layout import Layout, lay_out
 from engine.models import FAMILIES
 from engine.tiers import LoadPlan
 from engine.tokenizer import Tokenizer
-from engine.weights import Target, fill, match
+from engine.weights import KeyMap, Target, fill, match
 from engine.work import beside
 
 TOKENIZER_BYTES = 14
@@ -30,7 +31,7 @@ TOKENIZER_BYTES = 14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Embedder:
+class LoadedModel:
     """Everything that serves one resident model."""
 
     spec: ModelSpec
@@ -39,41 +40,41 @@ class Embedder:
     layout: Layout
     weights: Tensor
     """All of them: (bytes,) uint8."""
-    network: nn.Module
+    network: "Network"
     """Over the weights."""
-    pooling: Pooling
     activation: int = 0
     """Bytes that all batches which run side by side take beside the weights."""
 
-    def pack(self, token_ids: Sequence[TokenIds]) -> PackedBatch:
+    def pack(self, encoded: Sequence[Encoded]) -> PackedBatch:
         """Prepare a batch. May run beside the batch before it."""
-        return pack(token_ids, self.device.place)
+        return pack(encoded, self.device.place)
 
     @torch.inference_mode()
-    def run(self, batch: PackedBatch) -> Vectors:
-        """One vector per sequence, in the order that `pack` was given them: (B, H)."""
-        hidden: Tensor = self.network(batch.input_ids, batch.positions, batch.sequences)  # (T, H)
-        pooled = cast(Vectors, self.pooling(hidden.float(), batch.sequences).cpu().numpy())  # (B, H), shortest first
-        vectors = np.empty_like(pooled)
-        vectors[batch.order] = normalize(pooled) if self.spec.normalize else pooled
-        return vectors
+    def run(self, batch: PackedBatch) -> list[Row]:
+        """What the heads that a sequence asks for say of it, in the order that `pack` was given them."""
+        hidden: Tensor = self.network.body(batch.tokens)  # (T, H)
+        rows: list[Row] = [{} for _ in batch.encoded]
+        for output, head in self.network.heads.items():
+            if (part := asking(batch, hidden, output)) is not None:
+                for place, result in zip(part.places.tolist(), head(part, self.network.body), strict=True):
+                    rows[place][output] = result
+        return rows
 
     @torch.inference_mode()
-    def to_host(self) -> "EmbedderInHost":
+    def to_host(self) -> "ModelInHost":
         """Copy the model to host memory; the device's is freed when nobody holds this one any more. Blocks."""
-        return EmbedderInHost(
+        return ModelInHost(
             to_host(self.weights, self.device),
             self.spec,
             self.tokenizer,
             self.device,
             self.layout,
-            self.pooling,
             self.activation,
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EmbedderInHost:
+class ModelInHost:
     """A model that left the device."""
 
     buffer: HostBuffer
@@ -81,7 +82,6 @@ class EmbedderInHost:
     tokenizer: Tokenizer
     device: Device
     layout: Layout
-    pooling: Pooling
     activation: int
 
     @property
@@ -90,22 +90,38 @@ class EmbedderInHost:
         return self.layout.bytes + _tokenizer_bytes(self.spec)
 
     @torch.inference_mode()
-    def to_device(self) -> Embedder:
+    def to_device(self) -> LoadedModel:
         """Back, by one copy; the network is bound to its weights while they still come. Blocks."""
         with to_device(self.buffer, self.device) as weights:
-            network = self.layout.bind(weights)
-        return Embedder(
-            self.spec, self.tokenizer, self.device, self.layout, weights, network, self.pooling, self.activation
-        )
+            network = cast(Network, self.layout.bind(weights))
+        return LoadedModel(self.spec, self.tokenizer, self.device, self.layout, weights, network, self.activation)
 
 
-def plan_embedder(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[Embedder]:
+class Network(nn.Module):
+    """A body and the heads on it."""
+
+    body: nn.Module
+    heads: nn.ModuleDict
+    """By output."""
+
+    def __init__(self, spec: ModelSpec, attend: Attention) -> None:
+        super().__init__()
+        self.body = FAMILIES[spec.family].build(spec.config, attend)
+        self.heads = nn.ModuleDict({head.output: HEADS[head.kind].build(head, spec.config) for head in spec.heads})
+
+
+def key_maps(spec: ModelSpec) -> Mapping[str, KeyMap]:
+    """How the checkpoint names what each part of the network holds; heads first, since bodies ignore their tensors."""
+    heads = {f"heads.{head.output}.": HEADS[head.kind].keys(head) for head in spec.heads}
+    return {**heads, "body.": FAMILIES[spec.family].keys}
+
+
+def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[LoadedModel]:
     """Check a checkpoint against its architecture, and say what the model takes, before any memory is asked for."""
-    family = FAMILIES[spec.family]
     with torch.inference_mode(), torch.device("meta"):
-        blank = family.build(spec.config, resolve_attention(device.place, dtype)).to(dtype).eval()
+        blank = Network(spec, resolve_attention(device.place, dtype)).to(dtype).eval()
     layout = lay_out(blank, dtype)
-    targets = match(spec.tensors, layout.shapes, family.keys)
+    targets = match(spec.tensors, layout.shapes, key_maps(spec))
     # On the CPU the tokenizer shares the memory that the budget is about.
     taken = layout.bytes + (0 if device.on_cuda else _tokenizer_bytes(spec))
     shape = Shape.of(spec.config, longest=spec.max_tokens, itemsize=dtype.itemsize)
@@ -113,12 +129,14 @@ def plan_embedder(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPl
     return LoadPlan(taken, partial(_load, spec, device, layout, targets, activation), activation)
 
 
-def load_embedder(spec: ModelSpec, device: Device, dtype: torch.dtype) -> Embedder:
+def load_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadedModel:
     """Build a model and fill it from its checkpoint. Blocks; call it off the event loop."""
-    return plan_embedder(spec, device, dtype).load()
+    return plan_model(spec, device, dtype).load()
 
 
-def _load(spec: ModelSpec, device: Device, layout: Layout, targets: Mapping[str, Target], activation: int) -> Embedder:
+def _load(
+    spec: ModelSpec, device: Device, layout: Layout, targets: Mapping[str, Target], activation: int
+) -> LoadedModel:
     with torch.inference_mode():
         weights = device_memory(layout.bytes, device)
         # Reading needs the interpreter only to begin; parsing a tokenizer keeps it from beginning to end.
@@ -130,33 +148,33 @@ def _load(spec: ModelSpec, device: Device, layout: Layout, targets: Mapping[str,
             spec.folder / "tokenizer.json", lowercase=spec.lowercase, vocabulary=spec.config["vocab_size"]
         )
         filled.result()
-        embedder = Embedder(
+        model = LoadedModel(
             spec=spec,
             tokenizer=tokenizer,
             device=device,
             layout=layout,
             weights=weights,
-            network=layout.bind(weights),
-            pooling=POOLINGS[spec.pooling],
+            network=cast(Network, layout.bind(weights)),
             activation=activation,
         )
     if not device.on_cuda:
-        return embedder
+        return model
     torch.cuda.current_stream(device.place).synchronize()
-    return replace(embedder, activation=device.workers * _measured(embedder))
+    return replace(model, activation=device.workers * _measured(model))
 
 
-def _measured(embedder: Embedder) -> int:
+def _measured(model: LoadedModel) -> int:
     """Bytes of activations that a batch of the full budget takes."""
-    full, longest = _full_batch(embedder.spec, embedder.device), embedder.spec.max_tokens
+    full, longest = _full_batch(model.spec, model.device), model.spec.max_tokens
+    outputs = model.spec.outputs
 
     def run(tokens: int) -> None:
         lengths = [longest] * (tokens // longest) + [tokens % longest] * bool(tokens % longest)
-        embedder.run(embedder.pack([np.zeros(length, dtype=np.int32) for length in lengths]))
+        model.run(model.pack([Encoded(np.zeros(length, dtype=np.int32), outputs=outputs) for length in lengths]))
 
     run(LEAST)  # the first pass also allocates the work space of the libraries, once per process
-    calibration = calibrate(run, powers_of_two(full), embedder.device.place)
-    return calibration.at(full) if calibration.peaks else embedder.activation
+    calibration = calibrate(run, powers_of_two(full), model.device.place)
+    return calibration.at(full) if calibration.peaks else model.activation
 
 
 def _full_batch(spec: ModelSpec, device: Device) -> int:
