@@ -34,6 +34,32 @@ DECODER: Mapping[str, Any] = {"rms_norm_eps": 1e-6, "hidden_act": "silu"}
 
 FAMILY_FACTS: Mapping[str, FamilyFacts] = {
     "bert": FamilyFacts(),
+    "roberta": FamilyFacts(padded_positions=True),
+    "jina_v3": FamilyFacts(padded_positions=True, defaults={"position_embedding_type": "rotary"}),
+    "distilbert": FamilyFacts(
+        renames={
+            "hidden_size": "dim",
+            "num_hidden_layers": "n_layers",
+            "num_attention_heads": "n_heads",
+            "intermediate_size": "hidden_dim",
+            "hidden_act": "activation",
+        },
+        defaults={"layer_norm_eps": 1e-12},
+    ),
+    "electra": FamilyFacts(),
+    "mpnet": FamilyFacts(padded_positions=True),
+    "nomic_bert": FamilyFacts(
+        renames={
+            "hidden_size": "n_embd",
+            "num_hidden_layers": "n_layer",
+            "num_attention_heads": "n_head",
+            "intermediate_size": "n_inner",
+            "max_position_embeddings": "n_positions",
+            "layer_norm_eps": "layer_norm_epsilon",
+        },
+    ),
+    "gte": FamilyFacts(),
+    "jina_bert": FamilyFacts(),
     "modernbert": FamilyFacts(renames={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"}),
     "deberta_v2": FamilyFacts(
         defaults={"type_vocab_size": 0, "max_position_embeddings": 512, "layer_norm_eps": 1e-7, "hidden_act": "gelu"}
@@ -56,36 +82,46 @@ FAMILY_FACTS: Mapping[str, FamilyFacts] = {
     "llama_bidirectional": FamilyFacts(defaults={**DECODER, "is_causal": False}),
 }
 
+SUFFIXES: Mapping[Top, str] = {
+    "none": "Model",
+    "masked_lm": "ForMaskedLM",
+    "causal_lm": "ForCausalLM",
+    "sequence": "ForSequenceClassification",
+    "tokens": "ForTokenClassification",
+}
+
+ENCODERS: Mapping[str, str] = {
+    "Bert": "bert",
+    "Roberta": "roberta",
+    "XLMRoberta": "roberta",
+    "Camembert": "roberta",
+    "JinaEmbeddingsV3": "jina_v3",
+    "DistilBert": "distilbert",
+    "Electra": "electra",
+    "MPNet": "mpnet",
+    "NomicBert": "nomic_bert",
+    "New": "gte",
+    "Gte": "gte",
+    "JinaBert": "jina_bert",
+    "ModernBert": "modernbert",
+    "DebertaV2": "deberta_v2",
+}
+DECODERS: Mapping[str, str] = {"Qwen2": "qwen2", "Qwen3": "qwen3", "Mistral": "mistral", "Llama": "llama"}
+"""Families by what their names begin with; how they go on says what is on the body."""
+
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "BertModel": Architecture("bert"),
-    "BertForMaskedLM": Architecture("bert", "masked_lm"),
-    "ModernBertModel": Architecture("modernbert"),
-    "ModernBertForMaskedLM": Architecture("modernbert", "masked_lm"),
-    "ModernBertForSequenceClassification": Architecture("modernbert", "sequence"),
-    "ModernBertForTokenClassification": Architecture("modernbert", "tokens"),
-    "DebertaV2Model": Architecture("deberta_v2"),
-    "DebertaV2ForMaskedLM": Architecture("deberta_v2", "masked_lm"),
-    "DebertaV2ForSequenceClassification": Architecture("deberta_v2", "sequence"),
-    "DebertaV2ForTokenClassification": Architecture("deberta_v2", "tokens"),
+    **{
+        name + suffix: Architecture(family, top)
+        for names, without in ((ENCODERS, "causal_lm"), (DECODERS, "masked_lm"))
+        for name, family in names.items()
+        for top, suffix in SUFFIXES.items()
+        if top != without
+    },
+    "BertForPreTraining": Architecture("bert", "masked_lm"),
+    "ElectraForPreTraining": Architecture("electra"),
     "Gemma3TextModel": Architecture("gemma3"),
     "Gemma3ForCausalLM": Architecture("gemma3", "causal_lm"),
     "Gemma3TextForSequenceClassification": Architecture("gemma3", "sequence"),
-    "Qwen2Model": Architecture("qwen2"),
-    "Qwen2ForCausalLM": Architecture("qwen2", "causal_lm"),
-    "Qwen2ForSequenceClassification": Architecture("qwen2", "sequence"),
-    "Qwen2ForTokenClassification": Architecture("qwen2", "tokens"),
-    "Qwen3Model": Architecture("qwen3"),
-    "Qwen3ForCausalLM": Architecture("qwen3", "causal_lm"),
-    "Qwen3ForSequenceClassification": Architecture("qwen3", "sequence"),
-    "Qwen3ForTokenClassification": Architecture("qwen3", "tokens"),
-    "MistralModel": Architecture("mistral"),
-    "MistralForCausalLM": Architecture("mistral", "causal_lm"),
-    "MistralForSequenceClassification": Architecture("mistral", "sequence"),
-    "MistralForTokenClassification": Architecture("mistral", "tokens"),
-    "LlamaModel": Architecture("llama"),
-    "LlamaForCausalLM": Architecture("llama", "causal_lm"),
-    "LlamaForSequenceClassification": Architecture("llama", "sequence"),
-    "LlamaForTokenClassification": Architecture("llama", "tokens"),
     "LlamaBidirectionalModel": Architecture("llama_bidirectional"),
 }
 

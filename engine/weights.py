@@ -33,7 +33,9 @@ class KeyMap:
     renames: tuple[tuple[str, str], ...] = ()
     """Parts of names, replaced in this order."""
     fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """A module of ours by name -> the modules of the checkpoint whose rows it stacks."""
+    """A module of ours by name -> the modules of the checkpoint whose rows it stacks.
+
+    Some checkpoints have them stacked already, under our name once it is renamed."""
     ignored: tuple[str, ...] = ()
     """Patterns of tensor names, less the prefix, that a checkpoint may hold and the family does not use."""
 
@@ -86,7 +88,7 @@ def match(
     unused, wrong = [], []
     for name, entry in tensors.items():
         target = next((found for part in keys.items() if (found := _target(name, *part)).name in shapes), None)
-        if target is None or target in taken:
+        if target is None or target in taken or Target(target.name) in taken:
             if not any(_is_ignored(name, part) for part in keys.values()):
                 unused.append(name)
             continue
@@ -103,7 +105,7 @@ def match(
             f"{name}[{part}]" if count > 1 else name
             for name, count in _parts(shapes, keys)
             for part in range(count)
-            if Target(name, part, count) not in taken
+            if Target(name) not in taken and Target(name, part, count) not in taken
         ]
     )
     problems = (("lacks", missing), ("has unknown", unused), ("has misshapen", wrong))

@@ -74,8 +74,11 @@ def sequences(lengths: Iterable[int], vocabulary: int, *, types: bool = False, s
 
 
 @torch.no_grad()
-def randomise(parameters: Mapping[str, torch.Tensor], *, spread: float = 0.3, seed: int = 0) -> None:
-    """Weights, norms and biases at random, wide enough that whatever is left out or swapped shows."""
+def randomise(
+    parameters: Mapping[str, torch.Tensor], *, spread: float = 0.2, norms: float = 1.0, seed: int = 0
+) -> None:
+    """Weights and biases around 0, norms' weights around `norms`, so wide that what is left out or swapped shows."""
     generator = torch.Generator().manual_seed(seed)
-    for parameter in parameters.values():
-        parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+    for name, parameter in parameters.items():
+        scales = parameter.ndim == 1 and name.endswith("weight")
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + norms * scales)

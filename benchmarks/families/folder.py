@@ -1,13 +1,13 @@
 """The files of a small model folder, as publishers lay them out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
@@ -37,6 +37,12 @@ def write_tokenizer(folder: Path, size: int) -> None:
         special_tokens=[(word, SPECIALS.index(word)) for word in ("[CLS]", "[SEP]")],
     )
     tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def rename(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    """Write the weights anew, as `change` makes them."""
+    file = folder / "model.safetensors"
+    save_file({name: tensor.clone().contiguous() for name, tensor in change(load_file(file)).items()}, file)
 
 
 def edit(folder: Path, **changes: object) -> None:

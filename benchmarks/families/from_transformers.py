@@ -77,12 +77,13 @@ def transformers_cases(
     wide: Mapping[str, Any] | None = WIDE,
     lengths: Mapping[str, tuple[int, ...]] | None = None,
     types: bool = False,
-    spread: float = 0.3,
+    spread: float = 0.2,
+    norms: float = 1.0,
     finish: Callable[[Path], None] | None = None,
 ) -> tuple[Case, ...]:
     """A case for each variant: `small` with the keys it changes; the first one is also tried for speed in `wide`.
 
-    `lengths` by variant where they are not the usual ones. `finish` makes of what transformers saves what publishers
+    `lengths` by variant where they are not the usual ones. `norms` is 0 where norms' weights are stored less 1. `finish` makes of what transformers saves what publishers
     have on the hub.
     """
     write = partial(_write, config=config, types=types, finish=finish)
@@ -91,8 +92,10 @@ def transformers_cases(
             family=family,
             variant=variant,
             oracle=f"transformers {config.__name__.removesuffix('Config')}Model",
-            write=partial(write, shape={**small, **changes}, spread=spread, parity=True),
-            wide=partial(write, shape={**changes, **wide}, spread=0.04, parity=False) if wide and not place else None,
+            write=partial(write, shape={**small, **changes}, spread=spread, norms=norms, parity=True),
+            wide=partial(write, shape={**changes, **wide}, spread=0.04, norms=norms, parity=False)
+            if wide and not place
+            else None,
             lengths=(lengths or {}).get(variant, LENGTHS),
             types=types,
         )
@@ -107,13 +110,14 @@ def _write(
     shape: Mapping[str, Any],
     types: bool,
     spread: float,
+    norms: float,
     parity: bool,
     finish: Callable[[Path], None] | None,
 ) -> Reference:
     """The reference as the library builds it for speed, by its plainest attention for parity."""
     chosen = {"attn_implementation": "eager"} if parity else {}
     model: PreTrainedModel = AutoModel.from_config(config(**shape), **chosen)  # type: ignore[no-untyped-call]
-    randomise(dict(model.named_parameters()), spread=spread)
+    randomise(dict(model.named_parameters()), spread=spread, norms=norms)
     model.save_pretrained(folder)
     write_tokenizer(folder, shape["vocab_size"])
     if finish is not None:

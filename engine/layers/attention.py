@@ -16,10 +16,11 @@ from engine.layers.tokens import Sequences
 SHORT = 128
 """Up to this length plain matrix products beat the CPU's fused kernel, whose cost per head is large (measured)."""
 BLOCK = 512
-"""Queries of a long sequence that go together where they see a window only."""
+"""Queries of a long sequence that go together where they see a window only, or a bias is added."""
 
 Bias = Callable[[int], Tensor]
-"""What is added to the scaled products of a sequence of length L: (H, L, L)."""
+"""What is added to the scaled products in a sequence of length L, by how many places the key comes after the query,
+from 1 - L to L - 1: (H, 2 L - 1)."""
 
 
 class Attention(Protocol):
@@ -74,15 +75,21 @@ def attend_runs(
         is_local = window is not None and window < run.length - 1
         if is_local and run.length > BLOCK:
             attended = _attend_window(heads[0], heads[1], heads[2], cast(int, window), causal=causal)
+        elif bias is not None:
+            attended = _attend_biased(heads[0], heads[1], heads[2], bias(run.length))
         else:
-            added = bias(run.length) if bias is not None else None
+            added = None
             if causal or is_local:
                 added = _mask(run.length, q, causal=causal, window=window if is_local else None)
-            attend = _attend_short if run.length <= SHORT else _attend_long
-            attended = attend(heads[0], heads[1], heads[2], added)
+            attended = _attend(heads[0], heads[1], heads[2], added)
         out[run.rows].view(run.count, run.length, *q.shape[1:]).transpose(1, 2).copy_(attended)
         del attended, heads  # before the next run's are made
     return out
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None) -> Tensor:
+    """(N, H, L, D), by what is faster."""
+    return (_attend_short if q.shape[2] <= SHORT else _attend_long)(q, k, v, added)
 
 
 def _attend_short(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None) -> Tensor:
@@ -113,6 +120,19 @@ def _attend_window(q: Tensor, k: Tensor, v: Tensor, window: int, *, causal: bool
         hidden = (away > window) | ((away < 0) if causal else (away < -window))
         added = torch.zeros(hidden.shape, dtype=q.dtype, device=q.device).masked_fill_(hidden, -torch.inf)
         blocks.append(_attend_long(q[:, :, start:end], k[:, :, first:last], v[:, :, first:last], added))
+    return torch.cat(blocks, dim=2)
+
+
+def _attend_biased(q: Tensor, k: Tensor, v: Tensor, line: Tensor) -> Tensor:
+    """(N, H, L, D), the bias of (H, 2 L - 1) laid out for a block of queries at a time."""
+    length = q.shape[2]
+    rows = line.to(q.dtype).unfold(-1, length, 1)  # (H, L, L), the last query's first: a view
+    if length <= BLOCK:
+        return _attend(q, k, v, rows.flip(1))
+    blocks = []
+    for start in range(0, length, BLOCK):
+        end = min(start + BLOCK, length)
+        blocks.append(_attend_long(q[:, :, start:end], k, v, rows[:, length - end : length - start].flip(1)[None]))
     return torch.cat(blocks, dim=2)
 
 

@@ -2,13 +2,29 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from engine.layers import decoder
 from engine.layers.attention import Attention
-from engine.models import bert, deberta_v2, gemma3, llama, mistral, modernbert, qwen2, qwen3
+from engine.models import (
+    bert,
+    deberta_v2,
+    distilbert,
+    electra,
+    gemma3,
+    gte,
+    jina_bert,
+    llama,
+    mistral,
+    modernbert,
+    mpnet,
+    nomic_bert,
+    qwen2,
+    qwen3,
+    roberta,
+)
 from engine.weights import KeyMap
 
 
@@ -23,6 +39,16 @@ class Family:
     """A built module's table of words (V, H), which heads over the vocabulary share."""
 
 
+Config = TypeVar("Config")
+
+
+def _encoder(
+    read: Callable[[Mapping[str, Any]], Config], build: Callable[[Config, Attention], nn.Module], keys: KeyMap
+) -> Family:
+    """A family with a configuration and a network of its own."""
+    return Family(lambda config, attend: build(read(config), attend), keys, lambda body: body.embeddings.word.weight)
+
+
 def _decoder(read: Callable[[Mapping[str, Any]], decoder.DecoderConfig]) -> Family:
     """A family that is a decoder with settings of its own."""
     return Family(
@@ -31,11 +57,15 @@ def _decoder(read: Callable[[Mapping[str, Any]], decoder.DecoderConfig]) -> Fami
 
 
 FAMILIES: Mapping[str, Family] = {
-    "bert": Family(
-        lambda config, attend: bert.Bert(bert.BertConfig.from_json(config), attend),
-        bert.KEYS,
-        lambda body: body.embeddings.word.weight,
-    ),
+    "bert": _encoder(bert.read_config, bert.Bert, bert.KEYS),
+    "roberta": _encoder(roberta.read_config, roberta.Roberta, roberta.KEYS),
+    "jina_v3": _encoder(roberta.read_config, roberta.Roberta, roberta.KEYS),
+    "distilbert": _encoder(distilbert.read_config, distilbert.DistilBert, distilbert.KEYS),
+    "electra": _encoder(electra.read_config, electra.Electra, electra.KEYS),
+    "mpnet": _encoder(mpnet.read_config, mpnet.Mpnet, mpnet.KEYS),
+    "nomic_bert": _encoder(nomic_bert.read_config, nomic_bert.NomicBert, nomic_bert.KEYS),
+    "gte": _encoder(gte.read_config, gte.Gte, gte.KEYS),
+    "jina_bert": _encoder(jina_bert.read_config, jina_bert.JinaBert, jina_bert.KEYS),
     "modernbert": Family(
         lambda config, attend: modernbert.ModernBert(modernbert.ModernBertConfig.from_json(config), attend),
         modernbert.KEYS,

@@ -128,7 +128,7 @@ def test_names_of_checkpoints_with_a_head_load_too(build_checkpoint, load, edit_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda tensors: tensors.pop("encoder.layer.1.output.dense.bias"), r"lacks body\.layers\.1\.down\.bias"),
+        (lambda tensors: tensors.pop("encoder.layer.1.output.dense.bias"), r"lacks body\.layers\.1\.mlp\.down\.bias"),
         (lambda tensors: tensors.pop("encoder.layer.0.attention.self.key.weight"), r"lacks .*qkv\.weight"),
         (lambda tensors: tensors.update({"encoder.layer.7.x": torch.zeros(1)}), r"unknown encoder\.layer\.7\.x"),
         (

@@ -1,10 +1,35 @@
 """Every case, one file per family."""
 
 from benchmarks.families.case import Case
-from benchmarks.families.cases import bert, deberta_v2, gemma3, llama, mistral, modernbert, qwen2, qwen3
+from benchmarks.families.cases import (
+    bert,
+    deberta_v2,
+    distilbert,
+    electra,
+    gemma3,
+    gte,
+    jina_bert,
+    jina_v3,
+    llama,
+    mistral,
+    modernbert,
+    mpnet,
+    nomic_bert,
+    qwen2,
+    qwen3,
+    roberta,
+)
 
 CASES: tuple[Case, ...] = (
     *bert.CASES,
+    *roberta.CASES,
+    *jina_v3.CASES,
+    *distilbert.CASES,
+    *electra.CASES,
+    *mpnet.CASES,
+    *nomic_bert.CASES,
+    *gte.CASES,
+    *jina_bert.CASES,
     *modernbert.CASES,
     *deberta_v2.CASES,
     *gemma3.CASES,

@@ -37,6 +37,7 @@ CASES = (
         small=SMALLEST,
         wide={**WIDE, "num_key_value_heads": 4, "head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 512},
         lengths={"long": (3, 51, 52, 700)},
+        norms=0.0,
     ),
     *transformers_cases(
         "gemma3",
@@ -44,6 +45,7 @@ CASES = (
         {"config of transformers 4": {}},
         small=SMALLEST,
         wide=None,
+        norms=0.0,
         finish=_as_by_version_4,
     ),
 )
