@@ -72,15 +72,16 @@ def attend_runs(
         heads = [x[run.rows].view(run.count, run.length, *x.shape[1:]).transpose(1, 2) for x in (q, k, v)]
         if groups > 1:
             heads[1:] = [x.repeat_interleave(groups, dim=1) for x in heads[1:]]
-        is_local = window is not None and window < run.length - 1
-        if is_local and run.length > BLOCK:
-            attended = _attend_window(heads[0], heads[1], heads[2], cast(int, window), causal=causal)
-        elif bias is not None:
+        near = window if window is not None and window < run.length - 1 else None
+        if bias is not None:
             attended = _attend_biased(heads[0], heads[1], heads[2], bias(run.length))
+        elif near is not None and run.length > BLOCK:
+            attended = _attend_window(heads[0], heads[1], heads[2], near, causal=causal)
+        elif causal and near is None and run.length > SHORT:
+            attended = functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], is_causal=True, scale=1.0)
         else:
-            added = None
-            if causal or is_local:
-                added = _mask(run.length, q, causal=causal, window=window if is_local else None)
+            hides = causal or near is not None
+            added = _mask(run.length, q, causal=causal, window=near) if hides else None
             attended = _attend(heads[0], heads[1], heads[2], added)
         out[run.rows].view(run.count, run.length, *q.shape[1:]).transpose(1, 2).copy_(attended)
         del attended, heads  # before the next run's are made
@@ -128,7 +129,7 @@ def _attend_biased(q: Tensor, k: Tensor, v: Tensor, line: Tensor) -> Tensor:
     length = q.shape[2]
     rows = line.to(q.dtype).unfold(-1, length, 1)  # (H, L, L), the last query's first: a view
     if length <= BLOCK:
-        return _attend(q, k, v, rows.flip(1))
+        return _attend(q, k, v, rows.flip(1)[None])
     blocks = []
     for start in range(0, length, BLOCK):
         end = min(start + BLOCK, length)

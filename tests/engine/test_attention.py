@@ -33,3 +33,40 @@ def test_what_the_kernels_can_not_do_runs_as_runs():
     assert resolve_attention(torch.device("cpu"), torch.bfloat16) is attend_runs
     assert resolve_attention(torch.device("cuda"), torch.float32) is attend_runs
     assert resolve_attention(torch.device("cuda"), torch.bfloat16) is not attend_runs
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("window", [None, 0, 3, 70, 5000])
+@pytest.mark.parametrize("causal", [True, False])
+def test_what_a_token_may_not_see_counts_nothing_at_any_length(monkeypatch, causal, window, groups):
+    monkeypatch.setattr(attention, "SHORT", 8)
+    monkeypatch.setattr(attention, "BLOCK", 32)
+    torch.manual_seed(0)
+    lengths = [1, 7, 7, 30, 90]  # products, the fused kernel, blocks of queries
+    sequences = pack(
+        [Encoded(np.zeros(length, dtype=np.int32)) for length in lengths], torch.device("cpu")
+    ).tokens.sequences
+    q = torch.randn(sum(lengths), 4, 8)
+    k, v = torch.randn(2, sum(lengths), groups, 8)
+    ours = attend_runs(q, k, v, sequences, 0.3, causal=causal, window=window)
+    k, v = (x.repeat_interleave(4 // groups, dim=1) for x in (k, v))
+    for start, end in itertools.pairwise(sequences.cu_seqlens.tolist()):
+        away = torch.arange(end - start)[:, None] - torch.arange(end - start)
+        hidden = (away < 0 if causal else away < -5000) | (away.abs() > (5000 if window is None else window))
+        products = torch.einsum("qhd,khd->hqk", q[start:end], k[start:end]).mul(0.3)
+        weights = products.masked_fill(hidden, -torch.inf).softmax(-1)
+        expected = torch.einsum("hqk,khd->qhd", weights, v[start:end])
+        torch.testing.assert_close(ours[start:end], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"causal": True}, {"window": 20}, {"bias": lambda n: torch.zeros(4, 2 * n - 1)}]
+)
+def test_long_sequences_never_hold_their_weights(options):
+    sequences = pack([Encoded(np.zeros(300, dtype=np.int32))] * 2, torch.device("cpu")).tokens.sequences
+    fused = torch.randn(600, 3, 4, 8)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        attend_runs(*fused.unbind(1), sequences, 0.3, **options)
+    names = {event.key for event in profile.key_averages()}
+    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in names
+    assert not names & {"aten::_scaled_dot_product_attention_math", "aten::softmax"}
