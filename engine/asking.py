@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.catalog import ModelSpec
-from engine.errors import BadRequest, DimensionsUnsupported
-from engine.protocol import EmbedRequest, Lane, RerankRequest
+from engine.errors import BadRequest, DimensionsUnsupported, TaskUnsupported
+from engine.protocol import Lane, ModelWork
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """The first that a model has (sentence-transformers, `encode_document`)."""
@@ -23,7 +23,7 @@ class Claim(NamedTuple):
     """On the runtime's clock."""
 
 
-def claim_of(request: EmbedRequest | RerankRequest, now: float) -> Claim:
+def claim_of(request: ModelWork, now: float) -> Claim:
     """How a request queues. Raises BadRequest for numbers that mean nothing."""
     patience = request.patience
     if patience is not None and not 0 <= patience < math.inf:
@@ -31,6 +31,14 @@ def claim_of(request: EmbedRequest | RerankRequest, now: float) -> Claim:
     if not 0 < request.weight < math.inf:
         raise BadRequest(f"A flow's weight is a number above 0, not {request.weight}.")
     return Claim(request.flow, request.weight, request.lane, patience, None if patience is None else now + patience)
+
+
+def can(spec: ModelSpec, outputs: Sequence[str]) -> None:
+    """Raises TaskUnsupported, naming what the model can do, where it has not all of these outputs."""
+    if lacking := [output for output in outputs if output not in spec.outputs]:
+        raise TaskUnsupported(f"The model gives no {', '.join(lacking)} output; it gives {', '.join(spec.outputs)}.")
+    if not outputs:
+        raise BadRequest(f"No output is asked for; the model gives {', '.join(spec.outputs)}.")
 
 
 def width_of(spec: ModelSpec, dimensions: int | None) -> int:

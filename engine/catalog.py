@@ -1,24 +1,23 @@
-"""What a model folder says of itself, read without loading it: network, pooling, limits, prompts, size.
+"""What a model folder says of itself, read without loading it: network, heads, limits, prompts, size.
 
 Free of torch, so that the command line can look at a model anywhere. Whatever is not understood is refused by name: a
 model that is served almost right is worse than one that is not served.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.architectures import architecture_of, common_config, first_position
 from engine.checkpoint import FLOATS, TensorEntry, read_checkpoint
-from engine.errors import ArchitectureUnknown, CheckpointCorrupt, FolderIncomplete, ModelInvalid
+from engine.errors import FolderIncomplete
+from engine.folder import Module, inside, positive, read_modules, read_object, read_optional
+from engine.head_config import ModelFolder, read_heads
 from engine.head_spec import HeadSpec
-from engine.pooling_config import read_pooling
 
-MODULES = ("Transformer", "Pooling", "Normalize")
-"""The sentence-transformers modules that are known, in the only order that is."""
-
+NETWORKS = ("Transformer", "MLMTransformer")
+"""Kinds of modules that hold a network."""
 LIMIT_FILES = tuple(
     f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert", "xlm-roberta")
 )
@@ -36,6 +35,7 @@ class ModelSpec:
     family: str
     heads: tuple[HeadSpec, ...]
     dimensions: int
+    """Of its dense vectors; the network's width where it gives none."""
     max_tokens: int
     """Longest input, special tokens included."""
     normalize: bool
@@ -64,32 +64,38 @@ class ModelSpec:
 
 def describe(folder: Path) -> ModelSpec:
     """Read a model folder: its configs and the headers of its weights."""
-    modules = _read_modules(folder)
-    network = _inside(folder, modules["Transformer"])
-    config = _read_json(network, "config.json")
+    modules = read_modules(folder)
+    network = _network(folder, modules)
+    config = read_object(network, "config.json")
     name, architecture = architecture_of(config)
     config = common_config(config, architecture.family)
-    dimensions = _positive(config, "hidden_size")
-    settings = _read_optional(folder, "config_sentence_transformers.json")
-    limits = next((found for name in LIMIT_FILES if (found := _read_optional(network, name))), {})
+    settings = read_optional(folder, "config_sentence_transformers.json")
+    limits = next((found for name in LIMIT_FILES if (found := read_optional(network, name))), {})
     if not (network / "tokenizer.json").is_file():
         raise FolderIncomplete(f"{network} has no tokenizer.json. Save the model's fast tokenizer beside its weights.")
     prompts = {str(name): str(text) for name, text in (settings.get("prompts") or {}).items()}
-    pooling = "mean"
-    if "Pooling" in modules:
-        pooling = read_pooling(
-            _read_json(_inside(folder, modules["Pooling"]), "config.json"), has_prompts=any(prompts.values())
+    checkpoint = read_checkpoint(network)
+    heads = read_heads(
+        ModelFolder(
+            path=folder,
+            network=network,
+            modules=modules,
+            architecture=architecture,
+            config=config,
+            settings=settings,
+            tensors=checkpoint,
         )
-    tensors = read_checkpoint(network)
+    )
+    tensors = {**checkpoint, **heads.tensors}
     return ModelSpec(
         folder=network,
         architecture=name,
         family=architecture.family,
-        heads=(HeadSpec("dense", "pooled", {"pooling": pooling, "normalize": "Normalize" in modules}),),
-        dimensions=dimensions,
-        max_tokens=_max_tokens(config, architecture.family, limits, _read_optional(network, "tokenizer_config.json")),
-        normalize="Normalize" in modules,
-        matryoshka=_matryoshka(config, dimensions),
+        heads=heads.specs,
+        dimensions=heads.dimensions,
+        max_tokens=_max_tokens(config, architecture.family, limits, read_optional(network, "tokenizer_config.json")),
+        normalize=heads.normalize,
+        matryoshka=_matryoshka(config, heads.dimensions),
         prompts=prompts,
         default_prompt=prompts.get(settings.get("default_prompt_name") or "", ""),
         lowercase=bool(limits.get("do_lower_case")),
@@ -99,28 +105,14 @@ def describe(folder: Path) -> ModelSpec:
     )
 
 
-def _read_modules(folder: Path) -> Mapping[str, str]:
-    """Path of each module of `modules.json` by its kind. Without that file: a bare network, pooled by mean."""
-    if not (folder / "modules.json").is_file():
-        return {"Transformer": ""}
-    listed = _parse(folder / "modules.json")
-    try:
-        modules = [(str(module["type"]), str(module["path"])) for module in listed]
-    except (TypeError, KeyError) as error:
-        raise ModelInvalid(f"{folder / 'modules.json'} is not a list of modules with a type and a path.") from error
-    kinds = [name.rsplit(".", 1)[-1] if name.startswith("sentence_transformers.") else name for name, _ in modules]
-    if unknown := [kind for kind in kinds if kind not in MODULES]:
-        raise ArchitectureUnknown(f"The model uses modules that are not known here: {', '.join(unknown)}.")
-    if kinds not in (list(MODULES[:2]), list(MODULES)):
-        raise ArchitectureUnknown(
-            f"The model's modules are {', '.join(kinds)}; known are {', '.join(MODULES)}, in that order."
-        )
-    return dict(zip(kinds, (path for _, path in modules), strict=True))
+def _network(folder: Path, modules: Sequence[Module]) -> Path:
+    """Where the network lies: in its module's folder, or in the model's."""
+    return inside(folder, next((module.path for module in modules if module.kind in NETWORKS), ""))
 
 
 def _max_tokens(config: Mapping[str, Any], family: str, limits: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> int:
     """The least of what the position table, the tokenizer and sentence-transformers' own setting allow."""
-    allowed = [_positive(config, "max_position_embeddings") - first_position(config, family)]
+    allowed = [positive(config, "max_position_embeddings") - first_position(config, family)]
     claims = (limits.get("max_seq_length"), tokenizer.get("model_max_length"))
     return min(allowed + [int(claim) for claim in claims if isinstance(claim, int | float) and 0 < claim < NO_LIMIT])
 
@@ -131,37 +123,3 @@ def _matryoshka(config: Mapping[str, Any], dimensions: int) -> tuple[int, ...]:
     if isinstance(widths, list) and all(isinstance(width, int) and 0 < width <= dimensions for width in widths):
         return tuple(sorted(set(widths)))
     return tuple(range(1, dimensions + 1)) if config.get("is_matryoshka") is True else ()
-
-
-def _positive(config: Mapping[str, Any], key: str) -> int:
-    value = config.get(key)
-    if not isinstance(value, int) or value < 1:
-        raise ModelInvalid(f"config.json says {key} is {value!r}; a positive number is needed.")
-    return value
-
-
-def _inside(folder: Path, part: str) -> Path:
-    """A module's folder; it may be the model folder itself, and nothing outside of it."""
-    if Path(part).is_absolute() or ".." in Path(part).parts:
-        raise ModelInvalid(f"modules.json points outside of the model folder: {part!r}.")
-    return folder / part
-
-
-def _read_json(folder: Path, name: str) -> Mapping[str, Any]:
-    if not (folder / name).is_file():
-        raise FolderIncomplete(f"{folder} has no {name}.")
-    parsed = _parse(folder / name)
-    if not isinstance(parsed, dict):
-        raise ModelInvalid(f"{folder / name} is not a JSON object.")
-    return parsed
-
-
-def _read_optional(folder: Path, name: str) -> Mapping[str, Any]:
-    return _read_json(folder, name) if (folder / name).is_file() else {}
-
-
-def _parse(file: Path) -> Any:
-    try:
-        return json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointCorrupt(f"{file} is not JSON.") from error

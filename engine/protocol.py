@@ -27,6 +27,12 @@ Lane = Literal["interactive", "bulk"]
 Tier = Literal["device", "host", "loading", "failed"]
 """Where a model is. One that is in neither memory is not listed."""
 
+InputType = Literal["query", "document"]
+"""What a text is to a search."""
+
+OutputType = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+"""Of the numbers of dense vectors. `int8` and `uint8` are one number each, `binary` and `ubinary` one bit each."""
+
 
 class ModelRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a node must know to load and serve one model of the register."""
@@ -60,6 +66,15 @@ class EmbedRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Matryoshka width: slice, then renormalise. An error where the model was not trained for it."""
     truncate: bool = True
     """False: an input longer than the model's limit is the error `input_too_long` instead of being cut."""
+    outputs: tuple[str, ...] = ("dense",)
+    """Of `dense`, `sparse` and `multi`; what the model does not give is the error `task_unsupported`."""
+    input_type: InputType | None = None
+    """Chooses among the model's own prompts and, where it treats them differently, how it reads the text."""
+    prompt_name: str | None = None
+    """One of the model's own prompts; it goes before `task` and `input_type`."""
+    task: str | None = None
+    """One of the tasks that the model was trained for, such as `retrieval.query`; it goes before `input_type`."""
+    output_dtype: OutputType = "float32"
     flow: str = ""
     """An opaque fairness key: flows share the device by weight, whatever each of them sends."""
     weight: float = 1.0
@@ -69,17 +84,34 @@ class EmbedRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Seconds for which the caller still waits. What has not begun by then is the error `deadline_passed`."""
 
 
+class SparseVector(msgspec.Struct, frozen=True):
+    """The dimensions of the vocabulary that are not 0, ascending."""
+
+    indices: bytes
+    """Little-endian int32."""
+    values: bytes
+    """Little-endian float32, one for each index."""
+
+
 class EmbedReply(msgspec.Struct, frozen=True):
-    """One vector per input, in order."""
+    """What was asked for of each input, in order."""
 
     dimensions: int
     vectors: bytes
-    """`len(inputs) * dimensions` little-endian float32, row after row."""
+    """`len(inputs) * dimensions` little-endian numbers of `output_dtype`, row after row; of the binary types one bit
+    a dimension, the first the highest of its byte. Empty where `dense` was not asked for."""
     token_counts: list[int]
     """Tokens processed per input, special tokens included."""
     truncated: list[int]
     """Indices of the inputs that were cut to the model's limit."""
     timings: Timings
+    sparse: list[SparseVector] | None = None
+    multi: list[bytes] | None = None
+    """Of each input its rows of `multi_dimensions` little-endian float32, one for each token that counts."""
+    multi_dimensions: int | None = None
+    scale: float | None = None
+    """Of int8 and uint8: a number of the vector is (stored - offset) * scale."""
+    offset: int = 0
 
 
 class RerankRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -104,6 +136,10 @@ class RerankReply(msgspec.Struct, frozen=True):
     truncated: list[int]
     """Indices of the documents that were cut; -1 stands for the query."""
     timings: Timings
+
+
+ModelWork = EmbedRequest | RerankRequest
+"""Requests that a model's turn on the device answers."""
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
