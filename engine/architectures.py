@@ -10,6 +10,26 @@ Top = Literal["none", "masked_lm", "sequence", "tokens", "causal_lm"]
 """What a checkpoint has on its body: nothing, a vocabulary, labels of the text or of its tokens, a next token."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFacts:
+    """What a family's layers hold at once beside what all layers do; `calibration` counts it."""
+
+    gated: bool = False
+    """The feed-forward network has two intermediates, or is one of experts."""
+    pre_norm: bool = False
+    """A layer's input stays beside its normalised one."""
+    angles: int = 0
+    """Tables of rotary angles."""
+    new_queries: bool = False
+    """Queries and keys are turned or normalised, so that there are two of each for a while."""
+    masked: bool = False
+    """Attention is causal, or by windows."""
+    biased: bool = False
+    """Something is added to the products of attention."""
+    disentangled: bool = False
+    """Attention is DeBERTa's."""
+
+
 @dataclass(frozen=True, slots=True)
 class FamilyFacts:
     """What must be known of a family without building it."""
@@ -18,6 +38,7 @@ class FamilyFacts:
     """Keys of its `config.json` that have other names elsewhere, by the common name."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Common keys that its configs may leave out."""
+    layer: LayerFacts = LayerFacts()
     padded_positions: bool = False
     """The first token's position comes after the padding token's id (RoBERTa and its descendants)."""
 
@@ -31,11 +52,18 @@ class Architecture:
 
 
 DECODER: Mapping[str, Any] = {"rms_norm_eps": 1e-6, "hidden_act": "silu"}
+DECODER_LAYER = LayerFacts(gated=True, pre_norm=True, angles=1, new_queries=True, masked=True)
+ROTARY_LAYER = LayerFacts(gated=True, angles=1, new_queries=True)
+LOCAL_LAYER = LayerFacts(gated=True, pre_norm=True, angles=2, new_queries=True, masked=True)
 
 FAMILY_FACTS: Mapping[str, FamilyFacts] = {
     "bert": FamilyFacts(),
     "roberta": FamilyFacts(padded_positions=True),
-    "jina_v3": FamilyFacts(padded_positions=True, defaults={"position_embedding_type": "rotary"}),
+    "jina_v3": FamilyFacts(
+        layer=LayerFacts(angles=1, new_queries=True),
+        padded_positions=True,
+        defaults={"position_embedding_type": "rotary"},
+    ),
     "distilbert": FamilyFacts(
         renames={
             "hidden_size": "dim",
@@ -47,8 +75,9 @@ FAMILY_FACTS: Mapping[str, FamilyFacts] = {
         defaults={"layer_norm_eps": 1e-12},
     ),
     "electra": FamilyFacts(),
-    "mpnet": FamilyFacts(padded_positions=True),
+    "mpnet": FamilyFacts(layer=LayerFacts(biased=True), padded_positions=True),
     "nomic_bert": FamilyFacts(
+        layer=ROTARY_LAYER,
         renames={
             "hidden_size": "n_embd",
             "num_hidden_layers": "n_layer",
@@ -58,13 +87,17 @@ FAMILY_FACTS: Mapping[str, FamilyFacts] = {
             "layer_norm_eps": "layer_norm_epsilon",
         },
     ),
-    "gte": FamilyFacts(),
-    "jina_bert": FamilyFacts(),
-    "modernbert": FamilyFacts(renames={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"}),
+    "gte": FamilyFacts(layer=ROTARY_LAYER),
+    "jina_bert": FamilyFacts(layer=LayerFacts(gated=True, new_queries=True, biased=True)),
+    "modernbert": FamilyFacts(
+        layer=LOCAL_LAYER, renames={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"}
+    ),
     "deberta_v2": FamilyFacts(
-        defaults={"type_vocab_size": 0, "max_position_embeddings": 512, "layer_norm_eps": 1e-7, "hidden_act": "gelu"}
+        layer=LayerFacts(disentangled=True),
+        defaults={"type_vocab_size": 0, "max_position_embeddings": 512, "layer_norm_eps": 1e-7, "hidden_act": "gelu"},
     ),
     "gemma3": FamilyFacts(
+        layer=LOCAL_LAYER,
         renames={"hidden_act": "hidden_activation"},
         defaults={
             "num_key_value_heads": 4,
@@ -75,11 +108,11 @@ FAMILY_FACTS: Mapping[str, FamilyFacts] = {
             "hidden_act": "gelu_pytorch_tanh",
         },
     ),
-    "qwen2": FamilyFacts(defaults={**DECODER, "max_window_layers": 28}),
-    "qwen3": FamilyFacts(defaults={**DECODER, "max_window_layers": 28, "head_dim": 128}),
-    "mistral": FamilyFacts(defaults={**DECODER, "num_key_value_heads": 8, "sliding_window": 4096}),
-    "llama": FamilyFacts(defaults=DECODER),
-    "llama_bidirectional": FamilyFacts(defaults={**DECODER, "is_causal": False}),
+    "qwen2": FamilyFacts(layer=DECODER_LAYER, defaults={**DECODER, "max_window_layers": 28}),
+    "qwen3": FamilyFacts(layer=DECODER_LAYER, defaults={**DECODER, "max_window_layers": 28, "head_dim": 128}),
+    "mistral": FamilyFacts(layer=DECODER_LAYER, defaults={**DECODER, "num_key_value_heads": 8, "sliding_window": 4096}),
+    "llama": FamilyFacts(layer=DECODER_LAYER, defaults=DECODER),
+    "llama_bidirectional": FamilyFacts(layer=DECODER_LAYER, defaults={**DECODER, "is_causal": False}),
 }
 
 SUFFIXES: Mapping[Top, str] = {

@@ -124,7 +124,9 @@ def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[
     targets = match(spec.tensors, layout.shapes, key_maps(spec))
     # On the CPU the tokenizer shares the memory that the budget is about.
     taken = layout.bytes + (0 if device.on_cuda else _tokenizer_bytes(spec))
-    shape = Shape.of(spec.config, longest=spec.max_tokens, itemsize=dtype.itemsize)
+    shape = Shape.of(
+        spec.config, spec.family, longest=spec.max_tokens, itemsize=dtype.itemsize, place=device.place.type
+    )
     activation = device.workers * shape.peak(_full_batch(spec, device))
     return LoadPlan(taken, partial(_load, spec, device, layout, targets, activation), activation)
 

@@ -128,12 +128,14 @@ def _attend_biased(q: Tensor, k: Tensor, v: Tensor, line: Tensor) -> Tensor:
     """(N, H, L, D), the bias of (H, 2 L - 1) laid out for a block of queries at a time."""
     length = q.shape[2]
     rows = line.to(q.dtype).unfold(-1, length, 1)  # (H, L, L), the last query's first: a view
+    # Places instead of a flip, whose strides would make the fused kernel copy what it gets.
+    order = torch.arange(length - 1, -1, -1, device=q.device)
     if length <= BLOCK:
-        return _attend(q, k, v, rows.flip(1)[None])
+        return _attend(q, k, v, rows[:, order][None])
     blocks = []
     for start in range(0, length, BLOCK):
         end = min(start + BLOCK, length)
-        blocks.append(_attend_long(q[:, :, start:end], k, v, rows[:, length - end : length - start].flip(1)[None]))
+        blocks.append(_attend_long(q[:, :, start:end], k, v, rows[:, order[start:end]][None]))
     return torch.cat(blocks, dim=2)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.layers.tokens import Run, Sequences
 
-PRODUCTS = {"cpu": 2**18, "cuda": 2**26}
+PRODUCTS = {"cpu": 2**18, "cuda": 2**24}
 """L x L products of heads and sequences that are made together: what stays in a core's cache, what fills a device."""
 
 
