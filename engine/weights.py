@@ -85,10 +85,11 @@ def match(
     """
     targets: dict[str, Target] = {}
     taken: set[Target] = set()
+    stacked: dict[str, int] = {}  # parts of each parameter, as the checkpoint has them
     unused, wrong = [], []
     for name, entry in tensors.items():
         target = next((found for part in keys.items() if (found := _target(name, *part)).name in shapes), None)
-        if target is None or target in taken or Target(target.name) in taken:
+        if target is None or target in taken or stacked.setdefault(target.name, target.parts) != target.parts:
             if not any(_is_ignored(name, part) for part in keys.values()):
                 unused.append(name)
             continue
@@ -103,9 +104,10 @@ def match(
         if wrong
         else [
             f"{name}[{part}]" if count > 1 else name
-            for name, count in _parts(shapes, keys)
+            for name, asked in _parts(shapes, keys)
+            for count in (stacked.get(name, asked),)
             for part in range(count)
-            if Target(name) not in taken and Target(name, part, count) not in taken
+            if Target(name, part, count) not in taken
         ]
     )
     problems = (("lacks", missing), ("has unknown", unused), ("has misshapen", wrong))

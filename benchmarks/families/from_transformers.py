@@ -83,8 +83,8 @@ def transformers_cases(
 ) -> tuple[Case, ...]:
     """A case for each variant: `small` with the keys it changes; the first one is also tried for speed in `wide`.
 
-    `lengths` by variant where they are not the usual ones. `norms` is 0 where norms' weights are stored less 1. `finish` makes of what transformers saves what publishers
-    have on the hub.
+    `lengths` by variant where they are not the usual ones. `norms` is 0 where norms' weights are stored less 1.
+    `finish` makes of what transformers saves what publishers have on the hub.
     """
     write = partial(_write, config=config, types=types, finish=finish)
     return tuple(

@@ -28,6 +28,24 @@ def test_attention_stays_within_each_sequence(monkeypatch, lengths, short):
         torch.testing.assert_close(ours[start:end], expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("lengths", [[1], [2, 5, 5, 9], [200, 3], [130, 513], [700]])
+def test_a_bias_is_added_by_the_distance_of_key_from_query(lengths):
+    torch.manual_seed(0)
+    sequences = pack(
+        [Encoded(np.zeros(length, dtype=np.int32)) for length in lengths], torch.device("cpu")
+    ).tokens.sequences
+    q, k, v = torch.randn(sum(lengths), 3, 2, 8).unbind(1)
+    table = torch.randn(2, 2000)  # by head and distance, from -1000
+    ours = attend_runs(q, k, v, sequences, 0.3, bias=lambda length: table[:, 1001 - length : 1000 + length])
+    bounds = sequences.cu_seqlens.tolist()
+    for start, end in itertools.pairwise(bounds):
+        places = torch.arange(end - start)
+        added = table[:, 1000 + places - places[:, None]]  # (H, q, k)
+        weights = (torch.einsum("qhd,khd->hqk", q[start:end], k[start:end]).mul(0.3) + added).softmax(-1)
+        expected = torch.einsum("hqk,khd->qhd", weights, v[start:end])
+        torch.testing.assert_close(ours[start:end], expected, atol=1e-5, rtol=1e-5)
+
+
 def test_what_the_kernels_can_not_do_runs_as_runs():
     assert resolve_attention(torch.device("cpu"), torch.float32) is attend_runs
     assert resolve_attention(torch.device("cpu"), torch.bfloat16) is attend_runs
