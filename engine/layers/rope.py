@@ -34,9 +34,10 @@ class Rope:
         given = config.get("rope_parameters") or {}
         if kind is not None:
             given = given.get(kind) or {}
-        given = {**given, **(config.get("rope_scaling") or {})}
+        scaling = config.get("rope_scaling") or given
+        rule = scaling.get("rope_type") or scaling.get("type") or "default"
+        given = {**given, **scaling}
         base = float(given.get("rope_theta") or config.get(key) or base)
-        rule = given.get("rope_type") or given.get("type") or "default"
         part = given.get("partial_rotary_factor", config.get("partial_rotary_factor"))
         if rule not in KNOWN or part not in (None, 1):
             raise ArchitectureUnknown(
