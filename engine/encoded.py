@@ -15,6 +15,18 @@ Row = dict[str, Any]
 DENSE = ("dense",)
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Marks:
+    """What the heads of embedding models must know of a text beside its tokens."""
+
+    prompt: int = 0
+    """Tokens from the beginning that pooling leaves out."""
+    words: NDArray[np.bool_] | None = None
+    """(L,): the tokens that have weights in a sparse vector; None: all."""
+    kept: NDArray[np.bool_] | None = None
+    """(L,): the tokens that have a vector among many; None: all."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
     """A sequence, and what is asked of it."""
@@ -24,6 +36,8 @@ class Encoded:
     """(L,): the segment of each token; None: all of the first."""
     outputs: tuple[str, ...] = DENSE
     """The heads that shall look at it; at least one."""
+    unseen: int = 0
+    """Of its last tokens, so many see the others and are seen by none, themselves included."""
     marks: Any = None
     """What its heads must know of it beside its tokens: which belong to words, labels or markers."""
 

@@ -27,7 +27,8 @@ class Attention(Protocol):
     """softmax(scale * q k^T + bias) v within each sequence; q and the result are (T, H, D), k and v (T, G, D).
 
     G divides H: queries of H / G neighbouring heads share keys and values. `causal`: no token sees a later one.
-    `window`: none sees one that is more than so many places away. `bias` excludes both.
+    `window`: none sees one that is more than so many places away. `bias` excludes both. Of a sequence with unseen
+    tokens only the others are keys.
     """
 
     def __call__(
@@ -73,7 +74,11 @@ def attend_runs(
         if groups > 1:
             heads[1:] = [x.repeat_interleave(groups, dim=1) for x in heads[1:]]
         near = window if window is not None and window < run.length - 1 else None
-        if bias is not None:
+        if run.unseen:
+            keys, values = (x[:, :, : run.seen] for x in heads[1:])
+            addend = _addend(run.length, q, causal=causal, window=near, bias=bias)
+            attended = _attend(heads[0], keys, values, addend[..., : run.seen])
+        elif bias is not None:
             attended = _attend_biased(heads[0], heads[1], heads[2], bias(run.length))
         elif near is not None and run.length > BLOCK:
             attended = _attend_window(heads[0], heads[1], heads[2], near, causal=causal)
@@ -88,6 +93,13 @@ def attend_runs(
     return out
 
 
+def _addend(length: int, q: Tensor, *, causal: bool, window: int | None, bias: Bias | None) -> Tensor:
+    """What is added to the products of every query and key, in one piece: (1 or H, L, L)."""
+    if bias is None:
+        return _mask(length, q, causal=causal, window=window)[None]
+    return bias(length).to(q.dtype).unfold(-1, length, 1).flip(1)
+
+
 def _attend(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None) -> Tensor:
     """(N, H, L, D), by what is faster."""
     return (_attend_short if q.shape[2] <= SHORT else _attend_long)(q, k, v, added)
@@ -99,7 +111,7 @@ def _attend_short(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None) -> Tens
     q, k, v = (x.flatten(0, 1) for x in (q, k, v))  # (N * H, L, D): a view where N is 1
     weights = torch.bmm(q, k.transpose(1, 2))  # (N * H, L, L)
     if added is not None:
-        weights.view(shape[0], shape[1], shape[2], shape[2]).add_(added)
+        weights.view(*shape[:3], -1).add_(added)
     weights = weights.softmax(-1)
     return torch.bmm(weights, v).view(shape)
 
@@ -162,9 +174,9 @@ def _flash_attention(
 ) -> Tensor:
     from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]  # noqa: PLC0415 - an extra that only CUDA nodes install
 
-    if bias is not None:
-        return attend_runs(q, k, v, sequences, scale, bias=bias)
-    cu_seqlens, max_seqlen = sequences.cu_seqlens, sequences.max_seqlen
+    if bias is not None or _is_misaligned(sequences, causal=causal, window=window):
+        return attend_runs(q, k, v, sequences, scale, causal=causal, window=window, bias=bias)
+    k, v, cu_seqlens, max_seqlen = _seen(k, v, sequences)
     sides = _sides(causal=causal, window=window)
     return cast(
         Tensor,
@@ -172,9 +184,9 @@ def _flash_attention(
             q,
             k,
             v,
+            sequences.cu_seqlens,
             cu_seqlens,
-            cu_seqlens,
-            max_seqlen,
+            sequences.max_seqlen,
             max_seqlen,
             softmax_scale=scale,
             causal=causal,
@@ -196,17 +208,17 @@ def _varlen_attention(
 ) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - not in every build of torch
 
-    if bias is not None:
-        return attend_runs(q, k, v, sequences, scale, bias=bias)
-    cu_seqlens, max_seqlen = sequences.cu_seqlens, sequences.max_seqlen
+    if bias is not None or _is_misaligned(sequences, causal=causal, window=window):
+        return attend_runs(q, k, v, sequences, scale, causal=causal, window=window, bias=bias)
+    k, v, cu_seqlens, max_seqlen = _seen(k, v, sequences)
     # One split makes the sums of a sequence independent of its neighbours.
     attended = varlen_attn(
         q,
         k,
         v,
+        sequences.cu_seqlens,
         cu_seqlens,
-        cu_seqlens,
-        max_seqlen,
+        sequences.max_seqlen,
         max_seqlen,
         scale=scale,
         window_size=_sides(causal=causal, window=window),
@@ -214,6 +226,18 @@ def _varlen_attention(
         num_splits=1,
     )
     return cast(Tensor, attended)
+
+
+def _is_misaligned(sequences: Sequences, *, causal: bool, window: int | None) -> bool:
+    """Kernels count places from the end, which is not the same where there are fewer keys than queries."""
+    return sequences.keys is not None and (causal or window is not None)
+
+
+def _seen(k: Tensor, v: Tensor, sequences: Sequences) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Keys and values that are attended to, their bounds, and how many a sequence has at most."""
+    if (keys := sequences.keys) is None:
+        return k, v, sequences.cu_seqlens, sequences.max_seqlen
+    return k.index_select(0, keys.rows), v.index_select(0, keys.rows), keys.cu_seqlens, keys.max_seqlen
 
 
 def _sides(*, causal: bool, window: int | None) -> tuple[int, int]:

@@ -88,3 +88,41 @@ def test_long_sequences_never_hold_their_weights(options):
     names = {event.key for event in profile.key_averages()}
     assert "aten::_scaled_dot_product_flash_attention_for_cpu" in names
     assert not names & {"aten::_scaled_dot_product_attention_math", "aten::softmax"}
+
+
+@pytest.mark.parametrize("options", [{}, {"causal": True}, {"window": 9}, {"bias": True}], ids=str)
+@pytest.mark.parametrize("short", [0, 1000])
+def test_unseen_tokens_see_the_others_and_are_seen_by_none(monkeypatch, short, options):
+    monkeypatch.setattr(attention, "SHORT", short)
+    torch.manual_seed(0)
+    shapes = [(9, 4), (9, 0), (9, 4), (3, 1), (12, 6), (9, 4)]
+    sequences = pack(
+        [Encoded(np.zeros(length, dtype=np.int32), unseen=unseen) for length, unseen in shapes], torch.device("cpu")
+    ).tokens.sequences
+    assert [(run.length, run.unseen, run.count) for run in sequences.runs] == [
+        (3, 1, 1),
+        (9, 0, 1),
+        (9, 4, 3),
+        (12, 6, 1),
+    ]
+    q, k, v = torch.randn(sum(length for length, _ in shapes), 3, 2, 8).unbind(1)
+    table = torch.randn(2, 2000)
+    bias = (lambda length: table[:, 1001 - length : 1000 + length]) if options.get("bias") else None
+    ours = attend_runs(q, k, v, sequences, 0.3, **{**options, "bias": bias})
+    start = 0
+    for length, unseen in sorted(shapes):
+        end, places = start + length, torch.arange(length)
+        away = places[:, None] - places
+        hidden = (places >= length - unseen)[None] | (away.abs() > options.get("window", length))
+        if options.get("causal"):
+            hidden = hidden | (away < 0)
+        products = torch.einsum("qhd,khd->hqk", q[start:end], k[start:end]).mul(0.3)
+        if bias is not None:
+            products = products + table[:, 1000 - away]
+        weights = products.masked_fill(hidden, -torch.inf).softmax(-1)
+        expected = torch.einsum("hqk,khd->qhd", weights, v[start:end])
+        torch.testing.assert_close(ours[start:end], expected, atol=1e-5, rtol=1e-5)
+        start = end
+    keys = sequences.keys
+    assert keys.cu_seqlens.tolist() == [0, 2, 11, 16, 21, 26, 32]
+    assert keys.rows.tolist()[:4] == [0, 1, 3, 4]
