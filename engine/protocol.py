@@ -7,6 +7,8 @@ register of its own and serves whatever the gateway's register says.
 |---|---|---|
 | `POST /embed` | `EmbedRequest` | `EmbedReply` |
 | `POST /rerank` | `RerankRequest` | `RerankReply` |
+| `POST /classify` | `ClassifyRequest` | `ClassifyReply` |
+| `POST /extract` | `ExtractRequest` | `ExtractReply` |
 | `POST /load`, `POST /unload` | `ModelRequest` | `NodeStatus` |
 | `POST /pin`, `POST /unpin` | `ModelRequest` | `NodeStatus` |
 | `GET /status` | | `NodeStatus` |
@@ -32,6 +34,10 @@ InputType = Literal["query", "document"]
 
 OutputType = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 """Of the numbers of dense vectors. `int8` and `uint8` are one number each, `binary` and `ubinary` one bit each."""
+
+Aggregation = Literal["none", "simple", "first", "average", "max"]
+"""Of labelled tokens: each by itself; neighbours of one label together; and before that the tokens of a word by its
+first, by their mean, or by their surest (transformers' `aggregation_strategy`)."""
 
 
 class ModelRef(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -120,6 +126,8 @@ class RerankRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     model: ModelRef
     query: str
     documents: list[str]
+    instruction: str | None = None
+    """What makes a document relevant, for models that read such a text; an error with others. None: their own."""
     truncate: bool = True
     flow: str = ""
     weight: float = 1.0
@@ -138,7 +146,93 @@ class RerankReply(msgspec.Struct, frozen=True):
     timings: Timings
 
 
-ModelWork = EmbedRequest | RerankRequest
+class ClassifyRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Say how well labels fit every input: the model's own, or those of the request."""
+
+    model: ModelRef
+    inputs: list[str | tuple[str, str]]
+    """Texts, or pairs that the model reads as one. With `labels` texts only."""
+    labels: list[str] | None = None
+    """None: the model's own. Else any words, for models that read them."""
+    multi_label: bool = False
+    """With `labels`: each label is right or wrong by itself. Otherwise their scores sum to 1."""
+    hypothesis_template: str | None = None
+    """With `labels`, for models of inference: the sentence that says that a label, in place of `{}`, is right."""
+    threshold: float | None = None
+    """Labels below it are left out."""
+    top_k: int | None = None
+    """So many best labels; None: all."""
+    raw_scores: bool = False
+    """Logits, without softmax or sigmoid."""
+    truncate: bool = True
+    flow: str = ""
+    weight: float = 1.0
+    lane: Lane = "interactive"
+    patience: float | None = None
+
+
+class LabelScore(msgspec.Struct, frozen=True, array_like=True):
+    """How well a label fits."""
+
+    label: str
+    score: float
+
+
+class ClassifyReply(msgspec.Struct, frozen=True):
+    """Of each input its labels, the best first."""
+
+    labels: list[list[LabelScore]]
+    token_counts: list[int]
+    """Tokens processed for each input, those of labels included."""
+    truncated: list[int]
+    """Indices of the inputs that were cut."""
+    timings: Timings
+
+
+class ExtractRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Find the spans of every input that labels fit: the model's own, or those of the request."""
+
+    model: ModelRef
+    inputs: list[str]
+    labels: list[str] | None = None
+    """Any words, for models that read them; with others some of their own. None: all of the model's own."""
+    threshold: float | None = None
+    """Spans below it are left out; None: the model's own threshold."""
+    flat: bool = True
+    """No span lies in another; where two overlap the better one stays."""
+    multi_label: bool = False
+    """A span may have several labels."""
+    aggregation: Aggregation = "simple"
+    """For models that label tokens: how tokens become spans."""
+    truncate: bool = True
+    flow: str = ""
+    weight: float = 1.0
+    lane: Lane = "interactive"
+    patience: float | None = None
+
+
+class Entity(msgspec.Struct, frozen=True, array_like=True):
+    """A span that a label fits: `text[start:end]` of the input, in characters."""
+
+    start: int
+    end: int
+    text: str
+    label: str
+    score: float
+
+
+class ExtractReply(msgspec.Struct, frozen=True):
+    """Of each input its spans, in order of their place."""
+
+    entities: list[list[Entity]]
+    token_counts: list[int]
+    """Tokens processed for each input, those of labels included."""
+    truncated: list[int]
+    """Indices of the inputs that were cut."""
+    timings: Timings
+
+
+ModelWork = EmbedRequest | RerankRequest | ClassifyRequest | ExtractRequest
 """Requests that a model's turn on the device answers."""
 
 
