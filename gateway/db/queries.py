@@ -15,9 +15,11 @@ from gateway.db.tables import (
     ModelAlias,
     ModelGrant,
     Operator,
+    OperatorToken,
     PolicyRevision,
     QuotaRule,
     Tenant,
+    TenantAlias,
     UsageRecord,
 )
 
@@ -94,6 +96,23 @@ async def quota_rule(
     return (await session.scalars(chosen)).one_or_none()
 
 
+async def tenant_aliases(session: AsyncSession, tenant_id: str) -> Sequence[TenantAlias]:
+    """What a tenant calls models, by its names for them."""
+    chosen = select(TenantAlias).where(col(TenantAlias.tenant_id) == tenant_id)
+    return (await session.scalars(chosen.order_by(col(TenantAlias.alias)))).all()
+
+
+async def tenant_alias(session: AsyncSession, tenant_id: str, alias: str) -> TenantAlias | None:
+    """What a tenant means by one of its own names."""
+    return await session.get(TenantAlias, (tenant_id, alias))
+
+
+async def tenants_with_alias_of(session: AsyncSession, model_id: str) -> Sequence[str]:
+    """Ids of the tenants that have a name of their own for a model: for operators, who may remove it."""
+    chosen = select(col(TenantAlias.tenant_id)).where(col(TenantAlias.model_id) == model_id).distinct()
+    return (await session.scalars(chosen.order_by(col(TenantAlias.tenant_id)))).all()
+
+
 async def models(session: AsyncSession) -> Sequence[Model]:
     """Every registered model, by id."""
     return (await session.scalars(select(Model).order_by(col(Model.id)))).all()
@@ -123,9 +142,23 @@ async def operators(session: AsyncSession) -> Sequence[Operator]:
     return (await session.scalars(select(Operator).order_by(col(Operator.name)))).all()
 
 
+async def operators_of(session: AsyncSession, tenant_id: str) -> Sequence[str]:
+    """Names of the operators who see this tenant and nothing else."""
+    chosen = select(col(Operator.name)).where(col(Operator.tenant_id) == tenant_id).order_by(col(Operator.name))
+    return (await session.scalars(chosen)).all()
+
+
 async def operator(session: AsyncSession, name: str) -> Operator | None:
     """One operator."""
     return await session.get(Operator, name)
+
+
+async def operator_tokens(session: AsyncSession, operator: str | None) -> Sequence[OperatorToken]:
+    """The tokens of one operator, or of all; oldest first."""
+    chosen = select(OperatorToken).order_by(col(OperatorToken.created_at), col(OperatorToken.id))
+    return (
+        await session.scalars(chosen if operator is None else chosen.where(col(OperatorToken.operator) == operator))
+    ).all()
 
 
 async def audit_events(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[AuditEvent]:

@@ -10,9 +10,10 @@ from gateway.db import queries
 from gateway.db.tables import QuotaRule
 from gateway.errors import RequestError
 from gateway.services.audit import Actor, begin_change, record
-from gateway.services.grants import owner
 from gateway.services.names import checked_pattern
+from gateway.services.owners import find_owner
 from gateway.services.tenants import tenant_row
+from gateway.services.versions import count_change
 
 Kind = Literal["requests", "tokens"]
 
@@ -39,6 +40,7 @@ async def set_quota(
     *,
     key: str | None = None,
     model_pattern: str = "*",
+    version: int | None = None,
 ) -> Sequence[QuotaInfo]:
     """Set the limits per minute that `amounts` names; None takes one away; what is not named stays.
 
@@ -48,7 +50,8 @@ async def set_quota(
     for kind, amount in amounts.items():
         _check_amount(kind, amount)
     await begin_change(session)
-    tenant_id, key_id = await owner(session, tenant, key)
+    owner = await find_owner(session, tenant, key, version=version)
+    tenant_id, key_id = owner.tenant_id, owner.key_id
     before = await _limits(session, tenant_id, key_id, model_pattern)
     for kind, amount in amounts.items():
         await _set_one(session, tenant_id, key_id, model_pattern, kind, amount)
@@ -56,7 +59,16 @@ async def set_quota(
     after = await _limits(session, tenant_id, key_id, model_pattern)
     if after != before:
         facts = {"model_pattern": model_pattern}
-        record(session, actor, "quota.set", key_id or tenant_id, before=before | facts, after=after | facts)
+        count_change(owner.row)
+        record(
+            session,
+            actor,
+            "quota.set",
+            owner.id,
+            tenant_id=tenant_id,
+            before=before | facts,
+            after=after | facts,
+        )
     await session.flush()
     return [quota for quota in await list_quotas(session, tenant_id) if quota.key_id == key_id]
 

@@ -18,6 +18,7 @@ from gateway.db import queries
 from gateway.db.errors import DatabaseUnusable
 from gateway.db.policy_rows import PolicyRows, policy_rows
 from gateway.db.session import Database
+from gateway.engine_client import Lane
 from gateway.services.periodic import Periodic
 from policies.allowlist import Grant
 from policies.quota import Limit
@@ -58,6 +59,12 @@ class TenantEntry:
     suspended: bool
     grants: tuple[Grant, ...]
     limits: tuple[Limit, ...]
+    lane: Lane = "interactive"
+    """`bulk`: its requests may not choose another."""
+    weight: float = 1.0
+    """Its share of a node beside that of other tenants."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Names of its own for models, and the ids that they stand for; they win over names that everybody uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,10 @@ class KeyEntry:
     grants: tuple[Grant, ...]
     """Empty: whatever the tenant may use."""
     limits: tuple[Limit, ...]
+    lineage: str = ""
+    """The first key of its line of rotations; its limits are those of the line."""
+    scopes: frozenset[str] | None = None
+    """What it may be used for; None: everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,34 +181,43 @@ def build_snapshot(rows: PolicyRows) -> PolicySnapshot:
     grants: dict[tuple[str, str | None], list[Grant]] = {}
     for tenant_id, key_id, pattern, deny in rows.grants:
         grants.setdefault((tenant_id, key_id), []).append(Grant(pattern, deny))
+    lineages = {key.id: key.lineage for key in rows.keys}
     limits: dict[tuple[str, str | None], list[Limit]] = {}
     for tenant_id, key_id, kind, amount, pattern in rows.rules:
-        subject = f"tenant:{tenant_id}" if key_id is None else f"key:{key_id}"
+        subject = f"tenant:{tenant_id}" if key_id is None else f"key:{lineages[key_id]}"
         limits.setdefault((tenant_id, key_id), []).append(
             Limit(subject, "tokens" if kind == "tokens" else "requests", amount, pattern)
         )
+    aliases: dict[str, dict[str, str]] = {}
+    for tenant_id, alias, model_id in rows.tenant_aliases:
+        aliases.setdefault(tenant_id, {})[alias] = model_id
     tenants = {
-        tenant_id: TenantEntry(
-            id=tenant_id,
-            name=name,
-            suspended=suspended_at is not None,
-            grants=tuple(grants.get((tenant_id, None), ())),
-            limits=tuple(limits.get((tenant_id, None), ())),
+        row.id: TenantEntry(
+            id=row.id,
+            name=row.name,
+            suspended=row.suspended_at is not None,
+            grants=tuple(grants.get((row.id, None), ())),
+            limits=tuple(limits.get((row.id, None), ())),
+            lane="bulk" if row.lane == "bulk" else "interactive",
+            weight=row.weight,
+            aliases=aliases.get(row.id, {}),
         )
-        for tenant_id, name, suspended_at in rows.tenants
+        for row in rows.tenants
     }
     keys = {
-        key_id: KeyEntry(
-            id=key_id,
-            name=name,
-            secret_sha256=secret_sha256,
-            tenant=tenants[tenant_id],
-            expires_at=expires_at,
-            revoked=revoked_at is not None,
-            grants=tuple(grants.get((tenant_id, key_id), ())),
-            limits=tuple(limits.get((tenant_id, key_id), ())),
+        row.id: KeyEntry(
+            id=row.id,
+            name=row.name,
+            secret_sha256=row.secret_sha256,
+            tenant=tenants[row.tenant_id],
+            expires_at=row.expires_at,
+            revoked=row.revoked_at is not None,
+            grants=tuple(grants.get((row.tenant_id, row.id), ())),
+            limits=tuple(limits.get((row.tenant_id, row.id), ())),
+            lineage=row.lineage,
+            scopes=None if row.scopes is None else frozenset(row.scopes),
         )
-        for key_id, name, secret_sha256, tenant_id, expires_at, revoked_at in rows.keys
+        for row in rows.keys
     }
     return PolicySnapshot(rows.revision, keys, _models(rows))
 

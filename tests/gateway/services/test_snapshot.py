@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 
 from gateway.db.errors import DatabaseUnreachable
 from gateway.db.session import Database
+from gateway.services.aliases import set_alias
 from gateway.services.grants import add_grant
 from gateway.services.keys import create_key, hash_secret, parse_key, revoke_key
 from gateway.services.models import NewModel, add_model, remove_model
@@ -42,15 +43,16 @@ async def feed(database):
 
 async def test_the_snapshot_holds_all_that_decides(write, read) -> None:
     end = datetime.now(UTC) + timedelta(days=1)
-    tenant = await write(create_tenant, "acme")
+    tenant = await write(create_tenant, "acme", lane="bulk", weight=2.0)
     wide = await write(create_key, "acme", name="wide")
-    narrow = await write(create_key, "acme", name="narrow", expires_at=end)
+    narrow = await write(create_key, "acme", name="narrow", expires_at=end, scopes=("embeddings", "rerank"))
     await write(add_grant, "acme", "org/*")
     await write(add_grant, "acme", "org/secret", deny=True)
     await write(add_grant, "acme", "org/m", key=narrow.id)
     await write(set_quota, "acme", {"requests": 60, "tokens": 1000})
     await write(set_quota, "acme", {"tokens": 10}, key=narrow.id, model_pattern="org/m*")
     model = await write(add_model, NewModel(id="org/m", aliases=("m", "b"), pinned=True, dimensions=8, input_limit=512))
+    await write(set_alias, "acme", "mine", "m")
 
     snapshot = await read(load_snapshot)
 
@@ -61,6 +63,9 @@ async def test_the_snapshot_holds_all_that_decides(write, read) -> None:
         suspended=False,
         grants=(Grant("org/*"), Grant("org/secret", deny=True)),
         limits=(Limit(subject, "requests", 60), Limit(subject, "tokens", 1000)),
+        lane="bulk",
+        weight=2.0,
+        aliases={"mine": "org/m"},
     )
     assert snapshot.keys == {
         wide.id: KeyEntry(
@@ -72,6 +77,7 @@ async def test_the_snapshot_holds_all_that_decides(write, read) -> None:
             revoked=False,
             grants=(),
             limits=(),
+            lineage=wide.id,
         ),
         narrow.id: KeyEntry(
             narrow.id,
@@ -82,6 +88,8 @@ async def test_the_snapshot_holds_all_that_decides(write, read) -> None:
             revoked=False,
             grants=(Grant("org/m"),),
             limits=(Limit(f"key:{narrow.id}", "tokens", 10, "org/m*"),),
+            lineage=narrow.id,
+            scopes=frozenset({"rerank", "embeddings"}),
         ),
     }
     assert snapshot.keys[wide.id].tenant is snapshot.keys[narrow.id].tenant
