@@ -16,7 +16,7 @@ from gateway.api.models import model_routes
 from gateway.api.openapi import openapi_route
 from gateway.api.rerank import rerank_route
 from gateway.api.shell import Shell
-from gateway.auth import KeyCheck
+from gateway.auth import KeyCheck, check_routes
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
@@ -75,4 +75,5 @@ def create_app(services: Services) -> ASGIApp:
         logging_config=None,
         request_max_body_size=None,
     )
+    check_routes(api)
     return Shell(api, services)

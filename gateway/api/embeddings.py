@@ -29,7 +29,7 @@ ENCODE = msgspec.json.Encoder().encode
 def embeddings_route(services: Services) -> HTTPRouteHandler:
     """The route, serving from these services."""
 
-    @post(PATHS, status_code=200, opt={"endpoint": PATHS[0]})
+    @post(PATHS, status_code=200, opt={"endpoint": PATHS[0], "scope": "embeddings"})
     async def create_embeddings(request: Request[Any, Any, Any]) -> Answer:
         return await embed(services, call_of(request.scope), request.receive)
 
@@ -48,6 +48,7 @@ async def embed(services: Services, call: Call, receive: Receive) -> Answer:
         dimensions=body.dimensions,
         truncate=may_truncate(body.truncate, body.truncation),
         flow=key_of(call).tenant.id,
+        weight=key_of(call).tenant.weight,
         lane=choose_lane(call),
     )
     estimate = tokens_upper_bound(texts, input_limit(model))

@@ -27,7 +27,7 @@ ENCODE = msgspec.json.Encoder().encode
 def rerank_route(services: Services) -> HTTPRouteHandler:
     """The route, serving from these services."""
 
-    @post(PATHS, status_code=200, opt={"endpoint": PATHS[0]})
+    @post(PATHS, status_code=200, opt={"endpoint": PATHS[0], "scope": "rerank"})
     async def create_ranking(request: Request[Any, Any, Any]) -> Answer:
         return await rerank(services, call_of(request.scope), request.receive)
 
@@ -47,6 +47,7 @@ async def rerank(services: Services, call: Call, receive: Receive) -> Answer:
         documents,
         truncate=may_truncate(body.truncate, body.truncation),
         flow=key_of(call).tenant.id,
+        weight=key_of(call).tenant.weight,
         lane=choose_lane(call),
     )
     estimate = tokens_upper_bound([query, *documents], input_limit(model))
