@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp
 
+from gateway.api.crew import Crew
 from gateway.api.embeddings import embeddings_route
 from gateway.api.failures import exception_handlers
 from gateway.api.health import health_routes
@@ -58,15 +59,15 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         yield Services(settings, database, feed, quota, usage, nodes, engines, GatewayMetrics(settings.nodes))
 
 
-def create_app(services: Services) -> ASGIApp:
-    """The public wires."""
+def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:
+    """The public wires; `crew` where this process is one of several workers."""
     api = Litestar(
         [
             embeddings_route(services),
             rerank_route(services),
             *model_routes(),
-            *health_routes(services),
-            metrics_route(services),
+            *health_routes(services, crew),
+            metrics_route(services, crew),
             openapi_route(),
         ],
         middleware=[DefineMiddleware(KeyCheck, feed=services.feed, note_use=services.usage.note_use)],

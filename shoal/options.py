@@ -178,7 +178,23 @@ GracePeriod = Annotated[
 ]
 
 
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        envvar="SHOAL_WORKERS",
+        min=1,
+        max=256,
+        help="Processes that serve requests, one for each core; more than one need --redis-url.",
+    ),
+]
+
+
+def inherited_environment() -> dict[str, str]:
+    """The environment of a child process: ours less the settings, which a child is told in other ways."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}  # noqa: TID251 (the one place)
+
+
 def child_environment(engine_secret: str) -> dict[str, str]:
-    """The environment of a supervised engine: ours less its own settings, which are said as options, and the secret."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}  # noqa: TID251 (the one place)
-    return {**inherited, "SHOAL_ENGINE_SECRET": engine_secret}
+    """The environment of a supervised engine: with the secret; its own settings are said as options."""
+    return {**inherited_environment(), "SHOAL_ENGINE_SECRET": engine_secret}

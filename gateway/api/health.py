@@ -7,14 +7,15 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.api.answers import Answer
+from gateway.api.crew import Crew
 from gateway.auth import PUBLIC
 from gateway.services.opened import Services
 
 ENCODE = msgspec.json.Encoder().encode
 
 
-def health_routes(services: Services) -> list[HTTPRouteHandler]:
-    """Both routes, open to everybody: an orchestrator has no API key."""
+def health_routes(services: Services, crew: Crew | None = None) -> list[HTTPRouteHandler]:
+    """Both routes, open to everybody: an orchestrator has no API key. With a `crew` readiness is that of all."""
 
     @get("/health/live", opt={**PUBLIC, "endpoint": "/health/live"})
     async def live() -> Answer:
@@ -22,6 +23,9 @@ def health_routes(services: Services) -> list[HTTPRouteHandler]:
 
     @get("/health/ready", opt={**PUBLIC, "endpoint": "/health/ready"})
     async def ready() -> Answer:
+        if crew is not None:
+            status, body = await crew.readiness()
+            return Answer(body, status=status)
         status, report = readiness(services)
         return Answer(ENCODE(report), status=status)
 

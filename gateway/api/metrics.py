@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.api.answers import Answer
+from gateway.api.crew import Crew
 from gateway.auth import PUBLIC, credential
 from gateway.call import call_of
 from gateway.errors import AuthenticationFailed, RouteNotFound
@@ -20,15 +21,18 @@ FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"
 """A request with one of these came through a proxy, and its peer address says nothing of its origin."""
 
 
-def metrics_route(services: Services) -> HTTPRouteHandler:
-    """The route; it has a credential of its own, so API keys do not open it."""
+def metrics_route(services: Services, crew: Crew | None = None) -> HTTPRouteHandler:
+    """The route; it has a credential of its own, so API keys do not open it. With a `crew` the page is about all."""
 
     @get("/metrics", opt={**PUBLIC, "endpoint": "/metrics"})
     async def show_metrics(request: Request[Any, Any, Any]) -> Answer:
         headers = call_of(request.scope).headers
         allow(services.settings.metrics_key, headers, request.scope.get("client"))
-        observe_background(services)
-        page = await asyncio.to_thread(services.metrics.render)
+        if crew is not None:
+            page = await crew.metrics_page()
+        else:
+            observe_background(services)
+            page = await asyncio.to_thread(services.metrics.render)
         return Answer(page, media_type=CONTENT_TYPE_LATEST.encode())
 
     return show_metrics

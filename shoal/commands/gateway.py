@@ -8,7 +8,7 @@ from gateway.db import schema
 from gateway.settings import GatewaySettings
 from shoal import process
 from shoal.data_folder import DataFolder
-from shoal.gateway_process import serve_gateway
+from shoal.gateway_process import check_workers, serve_gateway
 from shoal.logs import configure_logs
 from shoal.options import (
     DATA_DIR,
@@ -21,6 +21,7 @@ from shoal.options import (
     MetricsKey,
     Nodes,
     Port,
+    Workers,
     database_at,
     parse_nodes,
 )
@@ -35,6 +36,7 @@ def gateway(
     engine_secret: EngineSecret = "",
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
+    workers: Workers = 1,
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
@@ -49,12 +51,13 @@ def gateway(
         grace_period=grace_period,
     )
     configure_logs()
-    process.run(_gateway(settings, host, port, DataFolder.at(data_dir)))
+    check_workers(workers, settings)
+    process.run(_gateway(settings, host, port, DataFolder.at(data_dir), workers))
 
 
-async def _gateway(settings: GatewaySettings, host: str, port: int, folder: DataFolder) -> None:
+async def _gateway(settings: GatewaySettings, host: str, port: int, folder: DataFolder, workers: int) -> None:
     with closing(process.listen(host, port)) as sock:
         await schema.check(settings.database_url)
         stop = process.StopSignal()
         print(f"Serving on {process.address(sock)}. Stop with Ctrl-C.", flush=True)
-        await serve_gateway(settings, sock, stop, session_key=folder.session_key())
+        await serve_gateway(settings, sock, stop, session_key=folder.session_key(), workers=workers)

@@ -1,27 +1,20 @@
 """`shoal serve`: everything on one machine: gateway, console, SQLite and one supervised engine node."""
 
-import asyncio
-import contextlib
 import secrets
-import socket
 import sys
 import time
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
-from dataclasses import asdict, dataclass
-
-import structlog
 
 from gateway.db import schema
 from gateway.db.session import Database
 from gateway.engine_client import NodeStatus, model_ref
 from gateway.errors import GatewayError, Unavailable
-from gateway.services.opened import Services
+from gateway.services.models import ModelInfo, list_models
 from gateway.settings import GatewaySettings
 from shoal import __version__, process
 from shoal.data_folder import DataFolder, RunningEngine
 from shoal.first_run import STARTER_ALIAS, STARTER_ID, Credentials, check_starter, welcome
-from shoal.gateway_process import CONSOLE, serve_gateway
+from shoal.gateway_process import CONSOLE, check_workers, serve_gateway
 from shoal.logs import configure_logs
 from shoal.options import (
     DATA_DIR,
@@ -41,40 +34,11 @@ from shoal.options import (
     MetricsKey,
     Port,
     Threads,
-    child_environment,
+    Workers,
     database_at,
 )
+from shoal.own_engine import EngineOptions, EngineView, free_port, kill_when_it_hangs, supervised, viewing
 from shoal.supervisor import Supervisor
-
-HANG_INTERVAL = 5.0
-"""Seconds between two looks at whether the engine hangs."""
-HUNG_LOOKS = 5
-"""Questions for its status that it did not answer within their five seconds each."""
-
-log = structlog.get_logger("shoal.serve")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineOptions:
-    """What of the command line is for the engine node."""
-
-    device: str
-    memory_budget: int | None
-    host_budget: int | None
-    idle_timeout: float | None
-    load_timeout: float
-    eviction: str
-    bulk_share: float
-    threads: int | None
-
-    def command(self, port: int, grace_period: float) -> list[str]:
-        """The engine node as a child of this process."""
-        words = [sys.executable, "-m", "shoal", "engine", "--supervised", "--port", str(port)]
-        words += ["--grace-period", str(grace_period)]
-        for name, value in asdict(self).items():
-            if value is not None:
-                words += [f"--{name.replace('_', '-')}", str(value)]
-        return words
 
 
 def serve(
@@ -92,6 +56,7 @@ def serve(
     threads: Threads = None,
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
+    workers: Workers = 1,
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve everything on this machine. The first start prints a first API key and a password for the console."""
@@ -116,82 +81,71 @@ def serve(
         bulk_share=bulk_share,
         threads=threads,
     )
-    process.run(_serve(folder, settings, engine, options, host, port))
+    check_workers(workers, settings)
+    process.run(_serve(folder, settings, engine, options, host, port, workers))
 
 
 async def _serve(
-    folder: DataFolder, settings: GatewaySettings, engine: RunningEngine, options: EngineOptions, host: str, port: int
+    folder: DataFolder,
+    settings: GatewaySettings,
+    engine: RunningEngine,
+    options: EngineOptions,
+    host: str,
+    port: int,
+    workers: int,
 ) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.held())
         sock = stack.enter_context(closing(process.listen(host, port)))
         await schema.upgrade(settings.database_url)
-        credentials = await prepare(settings.database_url)
+        credentials, starter = await prepare(settings.database_url)
         stop = process.StopSignal()
         stack.enter_context(folder.announced(engine))
         supervisor = await stack.enter_async_context(supervised(engine, options, settings.grace_period))
+        view = await stack.enter_async_context(viewing(engine, settings, starter))
         greet(process.address(sock), credentials)
         await serve_gateway(
             settings,
             sock,
             stop,
             session_key=folder.session_key(),
-            beside=lambda services: accompany(services, supervisor, process.address(sock), credentials),
+            workers=workers,
+            beside=accompany(view, supervisor, process.address(sock), credentials),
         )
 
 
-async def prepare(database_url: str) -> Credentials | None:
-    """Fill a fresh database; check that an older one's starter model is still there."""
+async def prepare(database_url: str) -> tuple[Credentials | None, ModelInfo | None]:
+    """Fill a fresh database, or check that an older one's starter model is still there; and that model, if it is."""
     database = Database.open(database_url)
     try:
         credentials = await welcome(database)
         if credentials is None:
             await check_starter(database)
-        return credentials
+        async with database.reading() as session:
+            registered = await list_models(session)
+        return credentials, next((model for model in registered if model.id == STARTER_ID), None)
     finally:
         await database.close()
 
 
-@contextlib.asynccontextmanager
-async def supervised(engine: RunningEngine, options: EngineOptions, grace_period: float) -> AsyncIterator[Supervisor]:
-    """The engine node, kept alive for the length of the block."""
-    port = int(engine.node_url.rpartition(":")[2])
-    supervisor = Supervisor(options.command(port, grace_period), child_environment(engine.engine_secret))
-    watching = asyncio.create_task(supervisor.run())
-    try:
-        yield supervisor
-    finally:
-        await supervisor.stop(grace_period)
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
-
-
-async def accompany(services: Services, supervisor: Supervisor, url: str, credentials: Credentials | None) -> None:
+async def accompany(view: EngineView, supervisor: Supervisor, url: str, credentials: Credentials | None) -> None:
     """What runs beside the gateway: the welcome when all is ready, then an eye on the engine."""
-    await say_when_ready(services, url, credentials)
-    [node] = services.nodes.nodes
-    while True:
-        await asyncio.sleep(HANG_INTERVAL)
-        if node.unanswered >= HUNG_LOOKS:
-            log.error("engine lives and answers nothing; killed", looks=node.unanswered)
-            supervisor.kill()
-            node.unanswered = 0
+    await say_when_ready(view, url, credentials)
+    await kill_when_it_hangs(view, supervisor)
 
 
-async def say_when_ready(services: Services, url: str, credentials: Credentials | None) -> None:
+async def say_when_ready(view: EngineView, url: str, credentials: Credentials | None) -> None:
     """Load the starter model as soon as the engine is there, then say what to paste."""
     began = time.monotonic()
-    model = services.feed.current.models.get(STARTER_ID)
 
     async def warm_up(node: str, time_left: float) -> NodeStatus:
-        if model is None:
-            return await services.engines.status(node, time_left)
-        return await services.engines.load(node, model_ref(model), time_left)
+        if view.starter is None:
+            return await view.engines.status(node, time_left)
+        return await view.engines.load(node, model_ref(view.starter), time_left)
 
     while True:
         try:
-            await services.nodes.run(DEFAULT_POOL, STARTER_ID, warm_up)
+            await view.nodes.run(DEFAULT_POOL, STARTER_ID, warm_up)
             break
         except Unavailable:
             continue  # the engine is still starting; run waited for it
@@ -222,10 +176,3 @@ def greet(url: str, credentials: Credentials | None) -> None:
             flush=True,
         )
     print("\nStarting the engine and loading the starter model …", flush=True)
-
-
-def free_port() -> int:
-    """A port on loopback that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port

@@ -3,7 +3,7 @@
 import pytest
 
 from shoal.cli import load
-from shoal.commands.serve import EngineOptions
+from shoal.own_engine import EngineOptions
 
 OPTIONS = {
     "--memory-budget": ("SHOAL_MEMORY_BUDGET", "memory_budget", "500MiB", 500 * 2**20),
