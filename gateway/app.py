@@ -1,6 +1,5 @@
 """The gateway put together: services opened in order and closed in reverse, and the ASGI app that serves from them."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -21,6 +20,7 @@ from gateway.auth import KeyCheck, check_routes
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
+from gateway.services.budgets import Budgets
 from gateway.services.memory_quota import MemoryQuotaStore
 from gateway.services.nodes import NodeDirectory
 from gateway.services.opened import Services
@@ -55,7 +55,10 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         )
         nodes.start()
         stack.push_async_callback(nodes.close)
-        quota = Quota(MemoryQuotaStore(time.monotonic))
+        store = MemoryQuotaStore()
+        budgets = Budgets.open(database, feed, store)
+        stack.push_async_callback(budgets.close)
+        quota = Quota(store, budgets)
         yield Services(settings, database, feed, quota, usage, nodes, engines, GatewayMetrics(settings.nodes))
 
 

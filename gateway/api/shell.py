@@ -14,9 +14,9 @@ from gateway.api.model_choice import key_of
 from gateway.api.rate_headers import rate_headers
 from gateway.call import SCOPE_KEY, Call
 from gateway.services.opened import Services
-from gateway.services.quota import Standings
 from gateway.services.snapshot import KeyEntry
 from gateway.services.usage import UsageEvent
+from policies.quota import Standings
 
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 

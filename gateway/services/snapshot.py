@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import Self, cast
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,7 +21,7 @@ from gateway.db.session import Database
 from gateway.engine_client import Lane
 from gateway.services.periodic import Periodic
 from policies.allowlist import Grant
-from policies.quota import Limit
+from policies.quota import Kind, Limit
 
 log = structlog.get_logger(__name__)
 
@@ -186,7 +186,7 @@ def build_snapshot(rows: PolicyRows) -> PolicySnapshot:
     for tenant_id, key_id, kind, amount, pattern in rows.rules:
         subject = f"tenant:{tenant_id}" if key_id is None else f"key:{lineages[key_id]}"
         limits.setdefault((tenant_id, key_id), []).append(
-            Limit(subject, "tokens" if kind == "tokens" else "requests", amount, pattern)
+            Limit(subject, cast(Kind, kind), amount, pattern, tenant=tenant_id)
         )
     aliases: dict[str, dict[str, str]] = {}
     for tenant_id, alias, model_id in rows.tenant_aliases:

@@ -13,6 +13,7 @@ TENANTS_OWN = {
     for column in mapper.local_table.columns
     if column.name == "tenant_id" and not column.nullable
 }
+TENANTS_QUERIES = [Path(queries.__file__), Path(queries.__file__).with_name("budget_rows.py")]
 WITHOUT_TENANT = {"tenant_of_key"}
 """An operator who names a key and not its tenant is told whose it is, and nothing else."""
 
@@ -24,7 +25,7 @@ def functions(path: Path) -> list[ast.AsyncFunctionDef]:
 def test_every_query_on_a_tenants_rows_takes_and_uses_the_tenant() -> None:
     assert {"ApiKey", "ModelGrant", "QuotaRule", "UsageRecord"} <= TENANTS_OWN
     checked = 0
-    for function in functions(Path(queries.__file__)):
+    for function in [function for path in TENANTS_QUERIES for function in functions(path)]:
         names = [node.id for statement in function.body for node in ast.walk(statement) if isinstance(node, ast.Name)]
         if TENANTS_OWN.isdisjoint(names) or function.name in WITHOUT_TENANT:
             continue
@@ -35,7 +36,7 @@ def test_every_query_on_a_tenants_rows_takes_and_uses_the_tenant() -> None:
 
 
 def test_nothing_selects_outside_of_the_queries() -> None:
-    allowed = {Path(queries.__file__), Path(queries.__file__).with_name("policy_rows.py")}
+    allowed = {*TENANTS_QUERIES, Path(queries.__file__).with_name("policy_rows.py")}
     for package in ("gateway", "admin_ui", "shoal"):
         for path in (HOUSE / package).rglob("*.py"):
             calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
