@@ -131,8 +131,13 @@ async def tenant_row(session: AsyncSession, name_or_id: str) -> Tenant:
     name = known_spelling(name_or_id)
     row = None if name is None else await queries.tenant(session, name)
     if row is None:
-        raise NotFound(f"No tenant is called {name_or_id!r}; see: shoal tenant list.", param="tenant")
+        raise no_tenant(name_or_id)
     return row
+
+
+def no_tenant(name_or_id: str) -> NotFound:
+    """The error for a tenant that does not exist, or not for whoever asks."""
+    return NotFound(f"No tenant is called {name_or_id!r}; see: shoal tenant list.", param="tenant")
 
 
 def checked_lane(text: str) -> Lane:
