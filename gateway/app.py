@@ -25,7 +25,7 @@ from gateway.services.memory_quota import MemoryQuotaStore
 from gateway.services.nodes import NodeDirectory
 from gateway.services.opened import Services
 from gateway.services.quota import Quota
-from gateway.services.snapshot import SnapshotFeed
+from gateway.services.snapshot_feed import SnapshotFeed
 from gateway.services.usage import UsageRecorder
 from gateway.settings import GatewaySettings
 from gateway.transport import AsyncioTransport

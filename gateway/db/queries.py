@@ -29,6 +29,11 @@ async def policy_revision(session: AsyncSession) -> int:
     return (await session.execute(select(col(PolicyRevision.revision)))).scalar_one()
 
 
+async def locked_revision(session: AsyncSession) -> PolicyRevision:
+    """The row of the policy revision, and the right to change policies until the transaction ends; waits for it."""
+    return (await session.scalars(select(PolicyRevision).with_for_update())).one()  # SQLite has locked before
+
+
 async def tenants(session: AsyncSession) -> Sequence[Tenant]:
     """Every tenant, by name."""
     return (await session.scalars(select(Tenant).order_by(col(Tenant.name)))).all()

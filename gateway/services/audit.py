@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db import queries
-from gateway.db.tables import AuditEvent, PolicyRevision
+from gateway.db.tables import AuditEvent
+from gateway.db.wakeups import call
 
 CHANNEL: Final = "shoal_policies"
 """Of PostgreSQL's NOTIFY: gateways that listen look at the revision at once."""
@@ -53,11 +53,9 @@ async def begin_change(session: AsyncSession) -> int:
     write" safe between processes. It is held until the transaction ends. The revision moves with the first event: a
     change that turns out to change nothing wakes nobody.
     """
-    # On SQLite the transaction has the write lock already.
-    row = (await session.scalars(select(PolicyRevision).with_for_update())).one()
+    row = await queries.locked_revision(session)
     session.info[_ROW], session.info[_NEXT] = row, row.revision + 1
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(select(func.pg_notify(CHANNEL, "")))  # sent when the transaction commits
+    await call(session, CHANNEL)
     return row.revision + 1
 
 

@@ -20,7 +20,7 @@ from gateway.db.session import Database
 from gateway.errors import Unavailable
 from gateway.services.periodic import Periodic
 from gateway.services.quota import QuotaStore
-from gateway.services.snapshot import SnapshotFeed
+from gateway.services.snapshot_feed import SnapshotFeed
 from policies.quota import Limit, Standings, moment_of, month_start
 
 log = structlog.get_logger(__name__)

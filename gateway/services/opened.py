@@ -7,7 +7,7 @@ from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
 from gateway.services.nodes import NodeDirectory
 from gateway.services.quota import Quota
-from gateway.services.snapshot import SnapshotFeed
+from gateway.services.snapshot_feed import SnapshotFeed
 from gateway.services.usage import UsageRecorder
 from gateway.settings import GatewaySettings
 

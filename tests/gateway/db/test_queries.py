@@ -14,8 +14,8 @@ TENANTS_OWN = {
     if column.name == "tenant_id" and not column.nullable
 }
 TENANTS_QUERIES = [Path(queries.__file__), Path(queries.__file__).with_name("budget_rows.py")]
-WITHOUT_TENANT = {"tenant_of_key"}
-"""An operator who names a key and not its tenant is told whose it is, and nothing else."""
+WITHOUT_TENANT = {"tenant_of_key", "tenants_with_alias_of"}
+"""These say which tenants, and nothing of them: whose key, whose name for a model."""
 
 
 def functions(path: Path) -> list[ast.AsyncFunctionDef]:

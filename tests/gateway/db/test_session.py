@@ -10,7 +10,7 @@ from gateway.db import queries, session
 from gateway.db.errors import DatabaseBusy, DatabaseCorrupt, DatabaseNotMigrated, DatabaseUnreachable, explain
 from gateway.db.session import Database, parse_url
 from gateway.db.tables import ApiKey, ModelGrant, Tenant
-from gateway.services.audit import begin_change
+from gateway.services.audit import Actor, begin_change, record
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +30,11 @@ def key(number: int, tenant_id: str) -> ApiKey:
         secret_sha256=b"\0" * 32,
         created_at=NOW,
     )
+
+
+async def change_something(it) -> None:
+    await begin_change(it)
+    record(it, Actor("tests", "tests"), "model.pin", "org/m")
 
 
 async def test_a_transaction_keeps_all_at_its_end_and_nothing_when_it_raises(database) -> None:
@@ -53,7 +58,7 @@ async def test_changes_at_once_wait_for_each_other_and_none_is_lost(database_url
 
     async def change(database: Database) -> None:
         async with database.transaction() as it:
-            await begin_change(it)
+            await change_something(it)
 
     await asyncio.gather(*(change(database) for database in [one, other] * 10))
     async with one.reading() as it:
@@ -66,7 +71,7 @@ async def test_a_reader_sees_one_moment_whatever_is_written_meanwhile(database) 
     async with database.reading() as reader:
         before = await queries.policy_revision(reader)
         async with database.transaction() as writer:
-            await begin_change(writer)
+            await change_something(writer)
             writer.add(tenant())
         assert await queries.policy_revision(reader) == before
         assert await queries.tenants(reader) == []

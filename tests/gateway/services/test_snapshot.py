@@ -11,7 +11,9 @@ from gateway.services.grants import add_grant
 from gateway.services.keys import create_key, hash_secret, parse_key, revoke_key
 from gateway.services.models import NewModel, add_model, remove_model
 from gateway.services.quotas import set_quota
-from gateway.services.snapshot import KeyEntry, ModelEntry, SnapshotFeed, TenantEntry, load_snapshot
+from gateway.services.snapshot import KeyEntry, ModelEntry, TenantEntry
+from gateway.services.snapshot_build import load_snapshot
+from gateway.services.snapshot_feed import SnapshotFeed
 from gateway.services.tenants import create_tenant, resume_tenant, suspend_tenant
 from policies.allowlist import Grant
 from policies.quota import Limit
