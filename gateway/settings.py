@@ -46,6 +46,12 @@ class GatewaySettings:
     usage_flush_interval: float = 1.0
     usage_retention: float | None = None
     """Days for which single records are kept; roll-ups stay. None: for ever."""
+    public_url: str | None = None
+    """Where browsers find the console, if not where it listens: `https://shoal.example.org`, a proxy's address."""
+    console_hosts: tuple[str, ...] = ()
+    """Host names at which the console answers; none: at any."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies whose `x-forwarded-for` is believed where sign-ins are counted per address."""
     grace_period: float = 30.0
     """Seconds in which a stopping process finishes what is in flight."""
 

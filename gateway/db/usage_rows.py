@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BindParameter, bindparam, delete, or_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gateway.db.tables import ApiKey, UsageHour, UsageRecord
+from gateway.db.upserts import insert_into
 
 COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "bytes_in", "bytes_out", "latency_ms", "upstream_ms")
 
@@ -18,14 +18,14 @@ COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "bytes_in", "byt
 async def insert_usage(session: AsyncSession, records: Sequence[Mapping[str, Any]]) -> Sequence[UUID]:
     """Insert usage records and give the ids of those that are new; the others are left as they are."""
     identity = col(UsageRecord.id)
-    insert = _insert(session)(UsageRecord).on_conflict_do_nothing(index_elements=[identity]).returning(identity)
+    insert = insert_into(session, UsageRecord).on_conflict_do_nothing(index_elements=[identity]).returning(identity)
     return (await session.scalars(insert, list(records))).all()
 
 
 async def add_to_hours(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the sums per hour. All gateways must name the rows in the order of their keys, or they lock each other."""
     table = UsageHour.__table__  # type: ignore[attr-defined]
-    insert = _insert(session)(table)
+    insert = insert_into(session, table)
     added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
     keys = [column.name for column in table.primary_key]
     upsert = insert.on_conflict_do_update(
@@ -47,7 +47,3 @@ async def touch_keys(session: AsyncSession, uses: Mapping[str, datetime]) -> Non
     newer = or_(col(ApiKey.last_used_at).is_(None), col(ApiKey.last_used_at) < at)
     touch = update(ApiKey.__table__).where(col(ApiKey.id) == bindparam("key"), newer).values(last_used_at=at)  # type: ignore[attr-defined]
     await (await session.connection()).execute(touch, [{"key": key, "at": time} for key, time in sorted(uses.items())])
-
-
-def _insert(session: AsyncSession) -> Any:
-    return postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
