@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.settings import Eviction
+from gateway.services.callers import networks
 from gateway.settings import sqlite_url
 
 UNITS = {"": 1, "B": 1}
@@ -15,6 +16,7 @@ for power, prefix in enumerate("KMGT", 1):
     UNITS |= {f"{prefix}B": 1000**power, f"{prefix}IB": 1024**power}
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Z]*)", re.IGNORECASE)
 DEFAULT_POOL = "default"
+SHORTEST_SESSION_KEY = 32
 
 
 def parse_bytes(text: str | int) -> int:
@@ -47,6 +49,29 @@ def parse_nodes(texts: list[str]) -> dict[str, tuple[str, ...]]:
             )
         pools[pool] = (*pools.get(pool, ()), url.rstrip("/"))
     return pools
+
+
+def parse_public_url(text: str) -> str:
+    """The address of the console as browsers see it: scheme and host, and a port where it needs one."""
+    if re.fullmatch(r"https?://[^\s/?#@]+/?", text) is None:
+        raise typer.BadParameter(f"{text!r} is no address; write it like https://shoal.example.org.")
+    return text.rstrip("/")
+
+
+def parse_network(text: str) -> str:
+    """A network of trusted proxies, or one address."""
+    try:
+        networks([text])
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no network; write it like 10.0.0.0/8 or 10.0.0.7.") from None
+    return text
+
+
+def parse_session_key(text: str) -> str:
+    """A secret that nobody can guess."""
+    if len(text) < SHORTEST_SESSION_KEY:
+        raise typer.BadParameter(f"it has {len(text)} characters; {SHORTEST_SESSION_KEY} random ones are needed.")
+    return text
 
 
 def database_at(data_dir: Path, database_url: str | None) -> str:
@@ -178,6 +203,45 @@ GracePeriod = Annotated[
 ]
 
 
+PublicUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--public-url",
+        envvar="SHOAL_PUBLIC_URL",
+        parser=parse_public_url,
+        metavar="URL",
+        help="Where browsers find the console, if behind a proxy: https://shoal.example.org.",
+    ),
+]
+ConsoleHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--console-host",
+        envvar="SHOAL_CONSOLE_HOSTS",
+        metavar="NAME",
+        help="A host name at which the console answers; several by repeating it; without it, at any.",
+    ),
+]
+TrustedProxies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-proxy",
+        envvar="SHOAL_TRUSTED_PROXIES",
+        parser=parse_network,
+        metavar="NETWORK",
+        help="A proxy that is believed in whom it forwards for, where sign-ins are counted; several by repeating it.",
+    ),
+]
+SessionKey = Annotated[
+    str | None,
+    typer.Option(
+        "--session-key",
+        envvar="SHOAL_SESSION_KEY",
+        parser=parse_session_key,
+        metavar="SECRET",
+        help="What signs console sessions, the same on every gateway; without it, each data folder has its own.",
+    ),
+]
 Workers = Annotated[
     int,
     typer.Option(

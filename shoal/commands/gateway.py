@@ -12,6 +12,7 @@ from shoal.gateway_process import check_workers, serve_gateway
 from shoal.logs import configure_logs
 from shoal.options import (
     DATA_DIR,
+    ConsoleHosts,
     DatabaseUrl,
     DataDir,
     DefaultModel,
@@ -21,6 +22,9 @@ from shoal.options import (
     MetricsKey,
     Nodes,
     Port,
+    PublicUrl,
+    SessionKey,
+    TrustedProxies,
     Workers,
     database_at,
     parse_nodes,
@@ -37,6 +41,10 @@ def gateway(
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
     workers: Workers = 1,
+    public_url: PublicUrl = None,
+    console_host: ConsoleHosts = None,
+    trusted_proxy: TrustedProxies = None,
+    session_key: SessionKey = None,
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
@@ -48,16 +56,20 @@ def gateway(
         engine_secret=engine_secret,
         metrics_key=metrics_key,
         default_model=default_model,
+        public_url=public_url,
+        console_hosts=tuple(console_host or ()),
+        trusted_proxies=tuple(trusted_proxy or ()),
         grace_period=grace_period,
     )
     configure_logs()
     check_workers(workers, settings)
-    process.run(_gateway(settings, host, port, DataFolder.at(data_dir), workers))
+    key = DataFolder.at(data_dir).session_key(session_key)
+    process.run(_gateway(settings, host, port, key, workers))
 
 
-async def _gateway(settings: GatewaySettings, host: str, port: int, folder: DataFolder, workers: int) -> None:
+async def _gateway(settings: GatewaySettings, host: str, port: int, session_key: bytes, workers: int) -> None:
     with closing(process.listen(host, port)) as sock:
         await schema.check(settings.database_url)
         stop = process.StopSignal()
         print(f"Serving on {process.address(sock)}. Stop with Ctrl-C.", flush=True)
-        await serve_gateway(settings, sock, stop, session_key=folder.session_key(), workers=workers)
+        await serve_gateway(settings, sock, stop, session_key=session_key, workers=workers)

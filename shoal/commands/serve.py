@@ -20,6 +20,7 @@ from shoal.options import (
     DATA_DIR,
     DEFAULT_POOL,
     BulkShare,
+    ConsoleHosts,
     DatabaseUrl,
     DataDir,
     DefaultModel,
@@ -33,7 +34,10 @@ from shoal.options import (
     MemoryBudget,
     MetricsKey,
     Port,
+    PublicUrl,
+    SessionKey,
     Threads,
+    TrustedProxies,
     Workers,
     database_at,
 )
@@ -57,6 +61,10 @@ def serve(
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
     workers: Workers = 1,
+    public_url: PublicUrl = None,
+    console_host: ConsoleHosts = None,
+    trusted_proxy: TrustedProxies = None,
+    session_key: SessionKey = None,
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve everything on this machine. The first start prints a first API key and a password for the console."""
@@ -69,6 +77,9 @@ def serve(
         engine_secret=engine.engine_secret,
         metrics_key=metrics_key,
         default_model=default_model,
+        public_url=public_url,
+        console_hosts=tuple(console_host or ()),
+        trusted_proxies=tuple(trusted_proxy or ()),
         grace_period=grace_period,
     )
     options = EngineOptions(
@@ -82,7 +93,7 @@ def serve(
         threads=threads,
     )
     check_workers(workers, settings)
-    process.run(_serve(folder, settings, engine, options, host, port, workers))
+    process.run(_serve(folder, settings, engine, options, host, port, session_key, workers))
 
 
 async def _serve(
@@ -92,6 +103,7 @@ async def _serve(
     options: EngineOptions,
     host: str,
     port: int,
+    session_key: str | None,
     workers: int,
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -103,12 +115,12 @@ async def _serve(
         stack.enter_context(folder.announced(engine))
         supervisor = await stack.enter_async_context(supervised(engine, options, settings.grace_period))
         view = await stack.enter_async_context(viewing(engine, settings, starter))
-        greet(process.address(sock), credentials)
+        greet(process.address(sock), settings.public_url, credentials)
         await serve_gateway(
             settings,
             sock,
             stop,
-            session_key=folder.session_key(),
+            session_key=folder.session_key(session_key),
             workers=workers,
             beside=accompany(view, supervisor, process.address(sock), credentials),
         )
@@ -164,9 +176,9 @@ async def say_when_ready(view: EngineView, url: str, credentials: Credentials | 
     )
 
 
-def greet(url: str, credentials: Credentials | None) -> None:
+def greet(url: str, public_url: str | None, credentials: Credentials | None) -> None:
     """Where things are, and on the first start the secrets that are shown once, before anything can go wrong."""
-    print(f"Shoal {__version__}\n\n  API       {url}/v1\n  Console   {url}{CONSOLE}", flush=True)
+    print(f"Shoal {__version__}\n\n  API       {url}/v1\n  Console   {public_url or url}{CONSOLE}", flush=True)
     if credentials is not None:
         print(
             f"            operator {credentials.operator}, password {credentials.password}\n"
