@@ -9,7 +9,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from admin_ui.app import create_admin_app
 from gateway.api.crew import Crew
-from gateway.app import create_app, open_services
+from gateway.app import create_admin_api, create_app, open_services
 from gateway.services.opened import Services
 from gateway.settings import GatewaySettings
 from shoal import process
@@ -17,6 +17,7 @@ from shoal.failures import StartFailure
 from shoal.workers.crew import serve_by_crew
 from shoal.workers.orders import Orders
 
+ADMIN_API = "/admin/api"
 CONSOLE = "/admin"
 
 
@@ -66,7 +67,11 @@ async def serve_alone(
     """Serve in this process; `crew` where it is one of several."""
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
-        app = side_by_side(create_app(services, crew), create_admin_app(services, session_key=session_key))
+        app = side_by_side(
+            create_app(services, crew),
+            create_admin_api(services),
+            create_admin_app(services, session_key=session_key),
+        )
         settle_garbage_collection()
         await process.serve(
             app,
@@ -89,12 +94,12 @@ def settle_garbage_collection() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def side_by_side(api: ASGIApp, console: ASGIApp) -> ASGIApp:
-    """One app of two: the console has its own prefix, errors and headers; everything else is the API's."""
+def side_by_side(api: ASGIApp, admin_api: ASGIApp, console: ASGIApp) -> ASGIApp:
+    """One app of three, by prefix: operators' programs, operators' browsers, and everybody else."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        chosen = console if path == CONSOLE or path.startswith(CONSOLE + "/") else api
+        path = scope["path"] + "/"
+        chosen = admin_api if path.startswith(ADMIN_API + "/") else console if path.startswith(CONSOLE + "/") else api
         await chosen(scope, receive, send)
 
     return app

@@ -172,6 +172,15 @@ async def audit_events(session: AsyncSession, *, before: int | None, limit: int)
     return (await session.scalars(chosen if before is None else chosen.where(col(AuditEvent.id) < before))).all()
 
 
+async def audit_events_of(
+    session: AsyncSession, tenant_id: str, *, before: int | None, limit: int
+) -> Sequence[AuditEvent]:
+    """The latest events of one tenant, newest first."""
+    chosen = select(AuditEvent).where(col(AuditEvent.tenant_id) == tenant_id)
+    chosen = chosen if before is None else chosen.where(col(AuditEvent.id) < before)
+    return (await session.scalars(chosen.order_by(col(AuditEvent.id).desc()).limit(limit))).all()
+
+
 async def usage(
     session: AsyncSession,
     tenant_id: str,

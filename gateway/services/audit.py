@@ -96,6 +96,13 @@ async def list_events(session: AsyncSession, *, before: int | None = None, limit
     return [_entry(row) for row in await queries.audit_events(session, before=before, limit=limit)]
 
 
+async def list_tenant_events(
+    session: AsyncSession, tenant_id: str, *, before: int | None = None, limit: int = 100
+) -> Sequence[AuditEntry]:
+    """The latest events of one tenant and what belongs to it, newest first; pages as `list_events`."""
+    return [_entry(row) for row in await queries.audit_events_of(session, tenant_id, before=before, limit=limit)]
+
+
 def _entry(row: AuditEvent) -> AuditEntry:
     return AuditEntry(
         id=row.id or 0,

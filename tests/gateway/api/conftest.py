@@ -15,13 +15,15 @@ import uvicorn
 import uvloop
 from sqlmodel import select
 
+from admin_ui.app import create_admin_app
 from benchmarks.fake_engine import FakeEngine, serve
-from gateway.app import create_app, open_services
+from gateway.app import create_admin_api, create_app, open_services
 from gateway.db import schema
 from gateway.db.usage_rows import UsageRecord
 from gateway.services import grants, keys, models, quotas, tenants
 from gateway.services.audit import Actor
 from gateway.settings import GatewaySettings
+from shoal.gateway_process import side_by_side
 
 ACTOR = Actor("tests", "tests")
 MODEL = "tests/mini"
@@ -127,7 +129,9 @@ async def _serve(database_url, started, stop_box):
     )
     async with open_services(settings) as services:
         listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(create_app(services), lifespan="off", log_config=None, access_log=False)
+        console = create_admin_app(services, session_key=bytes(32))
+        app = side_by_side(create_app(services), create_admin_api(services), console)
+        config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not (server.started and all(n.healthy for n in services.nodes.nodes)):
