@@ -7,6 +7,8 @@ from litestar import Litestar
 from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp
 
+from gateway.api.admin.operation import MOST_BODY, PREFIX
+from gateway.api.admin.routes import admin_routes
 from gateway.api.crew import Crew
 from gateway.api.embeddings import embeddings_route
 from gateway.api.failures import exception_handlers
@@ -80,4 +82,17 @@ def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:
         request_max_body_size=None,
     )
     check_routes(api)
+    return Shell(api, services)
+
+
+def create_admin_api(services: Services) -> ASGIApp:
+    """The operators' JSON API, with every route under its prefix; whoever mounts it strips nothing."""
+    api = Litestar(
+        admin_routes(services),
+        path=PREFIX,
+        exception_handlers=exception_handlers(services.metrics, MOST_BODY),
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,
+    )
     return Shell(api, services)
