@@ -216,11 +216,19 @@ def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
+def parse_duration(text: str, of: str) -> timedelta:
+    """`12h`, `30d`, `2w`, `1y`."""
+    match = DURATION.fullmatch(text)
+    if match is None:
+        raise RequestError(f"{text!r} is no length of time: use 12h, 30d or 2w.", param=of)
+    return int(match[1]) * UNITS[match[2]]
+
+
 def parse_expiry(text: str, now: datetime) -> datetime:
     """When a key ends: `12h`, `30d`, `2w`, `1y` from now, a date (the key works through that day, UTC) or a time."""
     try:
-        if match := DURATION.fullmatch(text):
-            return now + int(match[1]) * UNITS[match[2]]
+        if DURATION.fullmatch(text):
+            return now + parse_duration(text, "expires")
         if DATE.fullmatch(text):
             return datetime.combine(date.fromisoformat(text), time.min, UTC) + timedelta(days=1)
         moment = datetime.fromisoformat(text)

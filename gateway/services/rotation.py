@@ -13,7 +13,7 @@ from gateway.db import queries
 from gateway.db.tables import ApiKey, ModelGrant, QuotaRule
 from gateway.errors import Conflict, RequestError
 from gateway.services.audit import Actor, begin_change, record
-from gateway.services.keys import CreatedKey, check_expiry, key_row, new_key
+from gateway.services.keys import CreatedKey, check_expiry, key_row, new_key, parse_duration
 from gateway.services.versions import check_version, count_change
 
 LONGEST_OVERLAP = timedelta(days=90)
@@ -27,6 +27,11 @@ class Rotation:
     old: str
     """Its id."""
     old_ends_at: datetime
+
+
+def parse_overlap(text: str) -> timedelta:
+    """For how long two keys work: `24h`, `7d`, or `0`."""
+    return timedelta(0) if text == "0" else parse_duration(text, "overlap")
 
 
 async def rotate_key(

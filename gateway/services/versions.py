@@ -13,7 +13,7 @@ def check_version(row: Versioned, seen: int | None) -> None:
     """
     if seen is not None and seen != row.version:
         raise Conflict(
-            f"It was changed meanwhile: you saw version {seen}, it is at version {row.version} now. "
+            f"It was changed meanwhile: you saw version {seen}, it is at {row.version} now. "
             "Look again, then decide; the audit log says who changed what.",
             code="version_conflict",
             param="version",

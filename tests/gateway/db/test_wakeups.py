@@ -95,10 +95,14 @@ async def test_postgresql_calls_when_a_transaction_is_committed_and_not_before(c
 async def test_what_is_undone_is_not_called(calls, until) -> None:
     heard, database = calls
     await until(lambda: heard)
-    with pytest.raises(RuntimeError):
+
+    async def fail() -> None:
         async with database.transaction() as session:
             await wakeups.call(session, CHANNEL)
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
     await asyncio.sleep(0.1)
     assert len(heard) == 1
 
