@@ -27,6 +27,8 @@ from gateway.services.memory_quota import MemoryQuotaStore
 from gateway.services.nodes import NodeDirectory
 from gateway.services.opened import Services
 from gateway.services.quota import Quota
+from gateway.services.quota_outage import GuardedQuotaStore
+from gateway.services.redis_quota import RedisQuotaStore
 from gateway.services.snapshot_feed import SnapshotFeed
 from gateway.services.usage import UsageRecorder
 from gateway.settings import GatewaySettings
@@ -37,7 +39,7 @@ from gateway.transport import AsyncioTransport
 async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
     """Open everything a gateway needs; whatever was opened is closed in reverse, usage flushed last but the database.
 
-    Raises DatabaseUnusable where the policies can not be read.
+    Raises DatabaseUnusable where the policies can not be read, RedisAddressInvalid.
     """
     async with AsyncExitStack() as stack:
         database = Database.open(settings.database_url)
@@ -57,11 +59,17 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         )
         nodes.start()
         stack.push_async_callback(nodes.close)
-        store = MemoryQuotaStore()
+        metrics = GatewayMetrics(settings.nodes)
+        shared = None
+        if settings.redis_url is not None:
+            redis = RedisQuotaStore.open(settings.redis_url, settings.quota_timeout)
+            shared = GuardedQuotaStore(redis, settings.quota_outage, metrics)
+            stack.push_async_callback(shared.close)
+        store = shared or MemoryQuotaStore()
         budgets = Budgets.open(database, feed, store)
         stack.push_async_callback(budgets.close)
         quota = Quota(store, budgets)
-        yield Services(settings, database, feed, quota, usage, nodes, engines, GatewayMetrics(settings.nodes))
+        yield Services(settings, database, feed, quota, usage, nodes, engines, metrics, shared)
 
 
 def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from engine.settings import Eviction
+from gateway.redis_address import FORM, RedisAddress, RedisAddressInvalid
 from gateway.services.callers import networks
-from gateway.settings import sqlite_url
+from gateway.settings import QuotaOutage, sqlite_url
 
 UNITS = {"": 1, "B": 1}
 for power, prefix in enumerate("KMGT", 1):
@@ -72,6 +73,16 @@ def parse_session_key(text: str) -> str:
     if len(text) < SHORTEST_SESSION_KEY:
         raise typer.BadParameter(f"it has {len(text)} characters; {SHORTEST_SESSION_KEY} random ones are needed.")
     return text
+
+
+def checked_redis_url(url: str | None) -> str | None:
+    """The same, if it is the address of a Redis."""
+    if url is not None:
+        try:
+            RedisAddress.parse(url)
+        except RedisAddressInvalid as error:
+            raise typer.BadParameter(str(error)) from None
+    return url
 
 
 def database_at(data_dir: Path, database_url: str | None) -> str:
@@ -240,6 +251,24 @@ SessionKey = Annotated[
         parser=parse_session_key,
         metavar="SECRET",
         help="What signs console sessions, the same on every gateway; without it, each data folder has its own.",
+    ),
+]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--redis-url",
+        envvar="SHOAL_REDIS_URL",
+        callback=checked_redis_url,
+        metavar="URL",
+        help=f"A Redis in which several gateways count quotas together: {FORM}.",
+    ),
+]
+QuotaOutageRule = Annotated[
+    QuotaOutage,
+    typer.Option(
+        "--quota-outage",
+        envvar="SHOAL_QUOTA_OUTAGE",
+        help="What becomes of requests while that Redis is away; quotas are not counted meanwhile.",
     ),
 ]
 Workers = Annotated[

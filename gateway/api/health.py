@@ -10,6 +10,7 @@ from gateway.api.answers import Answer
 from gateway.api.crew import Crew
 from gateway.auth import PUBLIC
 from gateway.services.opened import Services
+from gateway.services.quota_outage import GuardedQuotaStore
 
 ENCODE = msgspec.json.Encoder().encode
 
@@ -44,5 +45,17 @@ def readiness(services: Services) -> tuple[int, dict[str, Any]]:
     nodes = services.nodes.nodes
     policies_known = services.feed.current.revision >= 0
     is_ready = policies_known and (not nodes or any(node.healthy for node in nodes))
-    report = {"status": "ready" if is_ready else "starting", "policies": policies_known, "pools": pools}
+    report = {
+        "status": "ready" if is_ready else "starting",
+        "policies": policies_known,
+        "quota": quota_state(services.shared_quota),
+        "pools": pools,
+    }
     return (200 if is_ready else 503), report
+
+
+def quota_state(store: GuardedQuotaStore | None) -> str:
+    """Who decides on quotas. An outage leaves the gateway ready: it says by its answers what its operator chose."""
+    if store is None or store.up:
+        return "up"
+    return "away, requests are denied" if store.rule == "deny" else "away, requests are allowed"
