@@ -42,7 +42,11 @@ COMMANDS = (
     Command("model", "shoal.commands.model:app", "Models: add, list, show, load, unload, pin, unpin, remove."),
     Command("node", "shoal.commands.node:app", "Engine nodes: list."),
     Command("usage", "shoal.commands.usage:app", "What was used: export."),
-    Command("operator", "shoal.commands.operator:app", "Operators, and tokens for the admin API: create, list, password, remove."),
+    Command(
+        "operator",
+        "shoal.commands.operator:app",
+        "Operators, and tokens for the admin API: create, list, password, remove.",
+    ),
     Command("migrate", "shoal.commands.migrate:migrate", "Create the database, or bring it up to this version."),
     Command("bench", "shoal.commands.bench:bench", "Measure how fast a running server answers."),
 )
