@@ -10,8 +10,8 @@ from litestar.types import Receive
 from msgspec import UNSET
 
 from gateway.api import cl100k
+from gateway.api.admission import admitted
 from gateway.api.answers import Answer
-from gateway.api.attendance import attended
 from gateway.api.bodies import decode_body, invalid, may_truncate, missing, read_body, too_many
 from gateway.api.model_choice import choose_model, input_limit, key_of
 from gateway.api.schemas import Embedding, Embeddings, EmbeddingsBody, Usage
@@ -52,11 +52,7 @@ async def embed(services: Services, call: Call, receive: Receive) -> Answer:
         lane=choose_lane(call),
     )
     estimate = tokens_upper_bound(texts, input_limit(model))
-    async with (
-        attended(receive),
-        services.quota.reserve(key_of(call), model.names, model=name, tokens=estimate) as reservation,
-    ):
-        call.reservation = reservation
+    async with admitted(services, call, receive, model, name, tokens=estimate) as reservation:
         work = services.nodes.run(
             model.pool,
             model.id,

@@ -50,7 +50,10 @@ class QuotaStore(Protocol):
     """
 
     async def reserve(self, lease: str, charges: Sequence[Charge]) -> Decision:
-        """Charge all or none. Where a monthly limit is `unseeded`, nothing is decided and no lease begins."""
+        """Charge all or none. Where a monthly limit is `unseeded`, nothing is decided and no lease begins.
+
+        One that is cancelled, or fails, gives back what it may have reserved.
+        """
         ...
 
     async def settle(self, lease: str, used: Mapping[Kind, int]) -> Standings:
