@@ -1,5 +1,6 @@
 """The gateway put together: services opened in order and closed in reverse, and the ASGI app that serves from them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -29,7 +30,9 @@ from gateway.services.opened import Services
 from gateway.services.quota import Quota
 from gateway.services.quota_outage import GuardedQuotaStore
 from gateway.services.redis_quota import RedisQuotaStore
+from gateway.services.retention import Retention
 from gateway.services.snapshot_feed import SnapshotFeed
+from gateway.services.spool import Spool
 from gateway.services.usage import UsageRecorder
 from gateway.settings import GatewaySettings
 from gateway.transport import AsyncioTransport
@@ -39,15 +42,20 @@ from gateway.transport import AsyncioTransport
 async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
     """Open everything a gateway needs; whatever was opened is closed in reverse, usage flushed last but the database.
 
-    Raises DatabaseUnusable where the policies can not be read, RedisAddressInvalid.
+    Raises DatabaseUnusable where the policies can not be read, SpoolUnusable where usage can not be kept, and
+    RedisAddressInvalid.
     """
     async with AsyncExitStack() as stack:
         database = Database.open(settings.database_url)
         stack.push_async_callback(database.close)
         feed = await SnapshotFeed.open(database, settings.snapshot_interval)
         stack.push_async_callback(feed.close)
-        usage = UsageRecorder.open(database, settings.usage_flush_interval)
+        spool = await open_spool(settings)
+        usage = UsageRecorder.open(database, settings.usage_flush_interval, spool)
         stack.push_async_callback(usage.close)
+        if settings.usage_retention is not None:
+            retention = Retention.open(database, settings.usage_retention)
+            stack.push_async_callback(retention.close)
         engines = EngineClient(AsyncioTransport(), settings.engine_secret)
         stack.push_async_callback(engines.close)
         nodes = NodeDirectory(
@@ -70,6 +78,13 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         stack.push_async_callback(budgets.close)
         quota = Quota(store, budgets)
         yield Services(settings, database, feed, quota, usage, nodes, engines, metrics, shared)
+
+
+async def open_spool(settings: GatewaySettings) -> Spool:
+    """The write-ahead file of usage. What lies in it is looked through first, which may take a second per GiB."""
+    if settings.usage_spool is None:
+        return Spool.temporary()
+    return await asyncio.to_thread(Spool.open, settings.usage_spool, settings.usage_spool_limit)
 
 
 def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:

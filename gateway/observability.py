@@ -54,6 +54,10 @@ class GatewayMetrics:
         self._usage_waiting = Gauge(
             "shoal_gateway_usage_waiting", "Usage records that the database does not have yet.", registry=self.registry
         )
+        self._spool_bytes = Gauge("shoal_gateway_usage_spool_bytes", "Their size on disk.", registry=self.registry)
+        self._spool_oldest = Gauge(
+            "shoal_gateway_usage_spool_oldest_seconds", "Age of the oldest of them.", registry=self.registry
+        )
         self._snapshot_age = Gauge(
             "shoal_gateway_policy_age_seconds",
             "Time since the policies were last seen to be current.",
@@ -109,9 +113,11 @@ class GatewayMetrics:
         self._pool_nodes.labels(pool, "away").set(away)
         self._pool_inflight.labels(pool).set(in_flight)
 
-    def set_backlog(self, *, usage_waiting: int, policy_age: float) -> None:
-        """How far the background work is behind."""
+    def set_backlog(self, *, usage_waiting: int, spool_bytes: int, spool_oldest: float, policy_age: float) -> None:
+        """How far the background work is behind; ages in seconds."""
         self._usage_waiting.set(usage_waiting)
+        self._spool_bytes.set(spool_bytes)
+        self._spool_oldest.set(spool_oldest)
         self._snapshot_age.set(policy_age)
 
     def render(self) -> bytes:

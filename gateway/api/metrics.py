@@ -61,4 +61,9 @@ def observe_background(services: Services) -> None:
         healthy = sum(node.healthy for node in nodes)
         in_flight = sum(node.in_flight for node in nodes)
         services.metrics.set_pool(name, healthy=healthy, away=len(nodes) - healthy, in_flight=in_flight)
-    services.metrics.set_backlog(usage_waiting=services.usage.waiting, policy_age=services.feed.age)
+    services.metrics.set_backlog(
+        usage_waiting=services.usage.waiting,
+        spool_bytes=services.usage.spool_bytes,
+        spool_oldest=services.usage.oldest_seconds,
+        policy_age=services.feed.age,
+    )

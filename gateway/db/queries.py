@@ -1,10 +1,8 @@
-"""Every SELECT. What belongs to a tenant is asked for with the tenant in the signature, never without."""
+"""Every SELECT but those of usage. What belongs to a tenant is asked for with the tenant in the signature."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from uuid import UUID
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -20,7 +18,6 @@ from gateway.db.tables import (
     QuotaRule,
     Tenant,
     TenantAlias,
-    UsageRecord,
 )
 
 
@@ -179,20 +176,3 @@ async def audit_events_of(
     chosen = select(AuditEvent).where(col(AuditEvent.tenant_id) == tenant_id)
     chosen = chosen if before is None else chosen.where(col(AuditEvent.id) < before)
     return (await session.scalars(chosen.order_by(col(AuditEvent.id).desc()).limit(limit))).all()
-
-
-async def usage(
-    session: AsyncSession,
-    tenant_id: str,
-    *,
-    start: datetime,
-    end: datetime,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
-) -> Sequence[UsageRecord]:
-    """One page of a tenant's usage in [start, end), oldest first; `after` is where the page before ended."""
-    time, identity = col(UsageRecord.time), col(UsageRecord.id)
-    chosen = select(UsageRecord).where(col(UsageRecord.tenant_id) == tenant_id, time >= start, time < end)
-    if after is not None:
-        chosen = chosen.where(tuple_(time, identity) > tuple_(*after))
-    return (await session.scalars(chosen.order_by(time, identity).limit(limit))).all()

@@ -31,6 +31,8 @@ def test_every_metric_that_is_promised_is_on_the_page(gateway_under_test, caller
         'shoal_gateway_pool_inflight{pool="default"} 0.0',
         "shoal_gateway_inflight 1.0",
         "shoal_gateway_usage_waiting ",
+        "shoal_gateway_usage_spool_bytes ",
+        "shoal_gateway_usage_spool_oldest_seconds ",
         "shoal_gateway_policy_age_seconds ",
     ):
         assert line in reply.text, line

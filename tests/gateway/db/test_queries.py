@@ -13,9 +13,11 @@ TENANTS_OWN = {
     for column in mapper.local_table.columns
     if column.name == "tenant_id" and not column.nullable
 }
-TENANTS_QUERIES = [Path(queries.__file__), Path(queries.__file__).with_name("budget_rows.py")]
-WITHOUT_TENANT = {"tenant_of_key", "tenants_with_alias_of"}
-"""These say which tenants, and nothing of them: whose key, whose name for a model."""
+TENANTS_QUERIES = [
+    Path(queries.__file__).with_name(name) for name in ("queries.py", "usage_queries.py", "budget_rows.py")
+]
+WITHOUT_TENANT = {"tenant_of_key", "tenants_with_alias_of", "tenants_with_usage"}
+"""These say which tenants, and nothing of them: whose key, whose name for a model, who has usage."""
 
 
 def functions(path: Path) -> list[ast.AsyncFunctionDef]:
@@ -23,7 +25,7 @@ def functions(path: Path) -> list[ast.AsyncFunctionDef]:
 
 
 def test_every_query_on_a_tenants_rows_takes_and_uses_the_tenant() -> None:
-    assert {"ApiKey", "ModelGrant", "QuotaRule", "UsageRecord"} <= TENANTS_OWN
+    assert {"ApiKey", "ModelGrant", "QuotaRule", "UsageRecord", "UsageHour"} <= TENANTS_OWN
     checked = 0
     for function in [function for path in TENANTS_QUERIES for function in functions(path)]:
         names = [node.id for statement in function.body for node in ast.walk(statement) if isinstance(node, ast.Name)]

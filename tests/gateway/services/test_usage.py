@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.db import queries, session
+from gateway.db import session, usage_queries
 from gateway.db.errors import DatabaseBusy, DatabaseUnreachable
 from gateway.db.session import Database
 from gateway.services import shipping, usage
@@ -32,7 +32,7 @@ def event(**options) -> UsageEvent:
 async def recorded(database, tenant_id="tn_1"):
     long_ago, far_off = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
     async with database.reading() as it:
-        return await queries.usage(it, tenant_id, start=long_ago, end=far_off, after=None, limit=10_000)
+        return await usage_queries.usage(it, tenant_id, start=long_ago, end=far_off, after=None, limit=10_000)
 
 
 async def test_what_is_recorded_is_in_the_database_with_every_field(database, until) -> None:
