@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 QuotaOutage = Literal["deny", "allow"]
+USAGE_SPOOL_LIMIT = 1024**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class GatewaySettings:
     """Seconds that the quota store may take for one answer."""
     usage_spool: Path | None = None
     """Folder of the write-ahead file; None: a temporary one, for tests and other short lives."""
-    usage_spool_limit: int = 1024**3
+    usage_spool_limit: int = USAGE_SPOOL_LIMIT
     """Bytes on disk that may wait for the database; past it nothing billable is admitted."""
     usage_flush_interval: float = 1.0
     usage_retention: float | None = None

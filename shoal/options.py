@@ -90,6 +90,11 @@ def database_at(data_dir: Path, database_url: str | None) -> str:
     return database_url or sqlite_url(data_dir)
 
 
+def spool_at(data_dir: Path, usage_spool: Path | None) -> Path:
+    """The folder in which usage waits that the two options name together."""
+    return usage_spool or data_dir / "usage"
+
+
 DATA_DIR = Path("data")
 
 DataDir = Annotated[
@@ -269,6 +274,35 @@ QuotaOutageRule = Annotated[
         "--quota-outage",
         envvar="SHOAL_QUOTA_OUTAGE",
         help="What becomes of requests while that Redis is away; quotas are not counted meanwhile.",
+    ),
+]
+UsageSpool = Annotated[
+    Path | None,
+    typer.Option(
+        "--usage-spool",
+        envvar="SHOAL_USAGE_SPOOL",
+        metavar="FOLDER",
+        help="Where usage waits for the database, on a local disk; without it, `usage` in the data folder.",
+    ),
+]
+UsageSpoolLimit = Annotated[
+    int,
+    typer.Option(
+        "--usage-spool-limit",
+        envvar="SHOAL_USAGE_SPOOL_LIMIT",
+        parser=parse_bytes,
+        metavar="SIZE",
+        help="How much may wait there; past it, requests that would be billed are refused.",
+    ),
+]
+UsageRetention = Annotated[
+    float | None,
+    typer.Option(
+        "--usage-retention",
+        envvar="SHOAL_USAGE_RETENTION",
+        min=1,
+        metavar="DAYS",
+        help="Delete single usage records that are older; sums per hour stay. Without it, nothing is deleted.",
     ),
 ]
 Workers = Annotated[

@@ -20,9 +20,9 @@ from gateway.errors import Unavailable
 from gateway.services.backlog import Backlog, claim
 from gateway.services.frames import frame
 from gateway.services.segment import Segment
+from gateway.settings import USAGE_SPOOL_LIMIT
 
 SEGMENT_BYTES = 4 * 1024 * 1024
-DEFAULT_LIMIT = 1024**3
 RESERVE = 0.5
 """Share of a segment that is kept for what is being served: room for 4,000 records and more."""
 
@@ -60,7 +60,7 @@ class Spool(Backlog):
         self.keep()
 
     @classmethod
-    def open(cls, folder: Path, limit: int = DEFAULT_LIMIT, segment_bytes: int = SEGMENT_BYTES) -> Self:
+    def open(cls, folder: Path, limit: int = USAGE_SPOOL_LIMIT, segment_bytes: int = SEGMENT_BYTES) -> Self:
         """Claim the first slot that nobody holds, with what lies in it. Raises SpoolUnusable, which says what to do."""
         if limit < 2 * segment_bytes:
             raise SpoolUnusable(f"The usage spool needs at least {2 * segment_bytes:,} bytes, more than {limit:,}.")

@@ -5,7 +5,7 @@ from contextlib import closing
 import typer
 
 from gateway.db import schema
-from gateway.settings import GatewaySettings
+from gateway.settings import USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import process
 from shoal.data_folder import DataFolder
 from shoal.gateway_process import check_workers, serve_gateway
@@ -27,9 +27,13 @@ from shoal.options import (
     RedisUrl,
     SessionKey,
     TrustedProxies,
+    UsageRetention,
+    UsageSpool,
+    UsageSpoolLimit,
     Workers,
     database_at,
     parse_nodes,
+    spool_at,
 )
 
 
@@ -49,6 +53,9 @@ def gateway(
     console_host: ConsoleHosts = None,
     trusted_proxy: TrustedProxies = None,
     session_key: SessionKey = None,
+    usage_spool: UsageSpool = None,
+    usage_spool_limit: UsageSpoolLimit = USAGE_SPOOL_LIMIT,
+    usage_retention: UsageRetention = None,
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
@@ -65,6 +72,9 @@ def gateway(
         public_url=public_url,
         console_hosts=tuple(console_host or ()),
         trusted_proxies=tuple(trusted_proxy or ()),
+        usage_spool=spool_at(data_dir, usage_spool),
+        usage_spool_limit=usage_spool_limit,
+        usage_retention=usage_retention,
         grace_period=grace_period,
     )
     configure_logs()

@@ -10,7 +10,7 @@ from gateway.db.session import Database
 from gateway.engine_client import NodeStatus, model_ref
 from gateway.errors import GatewayError, Unavailable
 from gateway.services.models import ModelInfo, list_models
-from gateway.settings import GatewaySettings
+from gateway.settings import USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import __version__, process
 from shoal.data_folder import DataFolder, RunningEngine
 from shoal.first_run import STARTER_ALIAS, STARTER_ID, Credentials, check_starter, welcome
@@ -40,8 +40,12 @@ from shoal.options import (
     SessionKey,
     Threads,
     TrustedProxies,
+    UsageRetention,
+    UsageSpool,
+    UsageSpoolLimit,
     Workers,
     database_at,
+    spool_at,
 )
 from shoal.own_engine import EngineOptions, EngineView, free_port, kill_when_it_hangs, supervised, viewing
 from shoal.supervisor import Supervisor
@@ -69,6 +73,9 @@ def serve(
     console_host: ConsoleHosts = None,
     trusted_proxy: TrustedProxies = None,
     session_key: SessionKey = None,
+    usage_spool: UsageSpool = None,
+    usage_spool_limit: UsageSpoolLimit = USAGE_SPOOL_LIMIT,
+    usage_retention: UsageRetention = None,
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve everything on this machine. The first start prints a first API key and a password for the console."""
@@ -86,6 +93,9 @@ def serve(
         public_url=public_url,
         console_hosts=tuple(console_host or ()),
         trusted_proxies=tuple(trusted_proxy or ()),
+        usage_spool=spool_at(folder.path, usage_spool),
+        usage_spool_limit=usage_spool_limit,
+        usage_retention=usage_retention,
         grace_period=grace_period,
     )
     options = EngineOptions(
