@@ -1,19 +1,17 @@
 """Aliases of tenants: names that a model has for one tenant only. Admins set them, since they know every model."""
 
-from typing import Annotated
-
 import msgspec
-from msgspec import Meta
 
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
+from gateway.api.admin.words import ModelName
 from gateway.services import aliases, tenants
 
 
 class AliasSetting(msgspec.Struct, forbid_unknown_fields=True):
     """What the alias means."""
 
-    model: Annotated[str, Meta(min_length=1, max_length=200)]
+    model: ModelName
     """A registered model, by id or alias."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from gateway.api.admin.operation import PREFIX, Operation
+from gateway.api.admin.words import PARAMETERS, Text
 from gateway.api.openapi import VERSION
 from gateway.errors import ErrorBody
 
@@ -94,7 +95,8 @@ def _operation(made: Operation, known: dict[Any, Any]) -> dict[str, Any]:
 
 def _path_parameters(made: Operation) -> Iterable[dict[str, Any]]:
     for name in made.parameters:
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        schema = msgspec.json.schema(PARAMETERS.get(name, Text))
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _query_parameters(made: Operation) -> Iterable[dict[str, Any]]:

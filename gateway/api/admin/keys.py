@@ -8,13 +8,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
-from gateway.api.admin.tenants import Name
+from gateway.api.admin.words import Moment, Name
 from gateway.services import keys, rotation
 from gateway.services.keys import KeyInfo
 
 Scope = Literal["embeddings", "rerank", "classify", "extract", "models", "batches", "chat"]
 Scopes = Annotated[list[Scope], Meta(min_length=1)]
-Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,13 +9,9 @@ from msgspec import Meta
 
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
-from gateway.api.admin.tenants import Name
+from gateway.api.admin.words import ModelName, Name, Text
 from gateway.services import models, placement
 
-ModelName = Annotated[
-    str, Meta(min_length=1, max_length=200, pattern="^[A-Za-z0-9]([A-Za-z0-9._:/@+-]*[A-Za-z0-9_+-])?$")
-]
-Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 

@@ -9,11 +9,11 @@ body. Both refuse what they do not know.
 """
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast, get_type_hints
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request
@@ -22,10 +22,10 @@ from litestar.types import Receive, Scope, Send
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.api.admin.access import Right, authenticate, authorize
+from gateway.api.admin.decoding import check_is_json, decode_json, decode_query, expected_version
 from gateway.api.answers import Answer
-from gateway.api.bodies import decode_body, read_body
+from gateway.api.bodies import read_body
 from gateway.call import call_of
-from gateway.errors import MediaTypeUnsupported, PreconditionRequired, RequestError
 from gateway.services.audit import Actor
 from gateway.services.opened import Services
 from gateway.services.operator_tokens import Bearer
@@ -33,7 +33,6 @@ from gateway.services.operator_tokens import Bearer
 PREFIX = "/admin/api/v1"
 MOST_BODY = 64 * 1024
 """Bytes that a body may have."""
-OPT = "operation"
 ENCODE = msgspec.json.Encoder().encode
 UNSEEN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 """Carried by every answer that succeeds: replies may hold secrets."""
@@ -147,18 +146,18 @@ def operation(
     return made
 
 
-def route(made: Operation, services: Services) -> HTTPRouteHandler:
-    """The operation as a route, serving from these services."""
+def route(path: str, operations: Sequence[Operation], services: Services) -> HTTPRouteHandler:
+    """All operations of one path as one route: Litestar tells the methods of a path by the first route on it."""
+    by_method = {made.method: made for made in operations}
 
     async def handle(request: Request[Any, Any, Any]) -> Sendable:
-        return await perform(made, services, request)
+        return await perform(by_method[cast(Method, request.scope["method"])], services, request)
 
     return HTTPRouteHandler(
-        made.path,
-        http_method=made.method,
+        path,
+        http_method=list(by_method),
         status_code=200,  # what Litestar would say; answers bring their own
-        name=made.work.__name__,
-        opt={OPT: made, "endpoint": "/admin/api"},
+        opt={"endpoint": "/admin/api"},
     )(handle)
 
 
@@ -174,9 +173,8 @@ async def perform(made: Operation, services: Services, request: Request[Any, Any
         arguments |= {} if made.query is Nothing else {"query": query}
     seen = expected_version(call.headers.get(b"if-match"), needed=made.guarded) if made.takes_version else None
     if made.decode is not None:
-        if call.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
-            raise MediaTypeUnsupported("application/json")
-        arguments["body"] = decode_body(made.decode, await read_body(request.receive, call, MOST_BODY))
+        check_is_json(call.headers.get(b"content-type", b""))
+        arguments["body"] = decode_json(made.decode, await read_body(request.receive, call, MOST_BODY))
     ask = Ask(services, bearer, acting(bearer, request.scope.get("client")), seen)
     reply = await made.work(ask, **arguments)
     return cast(Sendable, reply) if made.media else render(made, ask, reply)
@@ -190,34 +188,6 @@ def render(made: Operation, ask: Ask, reply: Any) -> Answer:
     if ask.location:
         headers["location"] = quote(PREFIX + ask.location)
     return Answer(b"" if made.status == 204 else ENCODE(reply), status=made.status, headers=headers)
-
-
-def decode_query(kind: type[msgspec.Struct], text: bytes) -> msgspec.Struct:
-    """Query parameters as a struct. Raises RequestError for unknown, repeated or wrong ones."""
-    pairs = parse_qsl(text.decode("latin-1"), keep_blank_values=True)
-    given = dict(pairs)
-    if len(given) < len(pairs):
-        raise RequestError("A query parameter is given twice.")
-    try:
-        return msgspec.convert(given, kind, strict=False)
-    except msgspec.ValidationError as error:
-        name = str(error).partition(" - at `")[2].rstrip("`").removeprefix("$").removeprefix(".") or None
-        raise RequestError(f"The query parameters can not be used: {error}.", param=name) from error
-
-
-def expected_version(if_match: bytes | None, *, needed: bool) -> int | None:
-    """What `If-Match` says: a version as `"7"`, or `*` for any. Raises PreconditionRequired where it is `needed`."""
-    text = (if_match or b"").strip().decode("latin-1")
-    if not text:
-        if needed:
-            raise PreconditionRequired
-        return None
-    if text == "*":
-        return None
-    number = text.strip('"')
-    if not (number.isascii() and number.isdigit() and len(number) <= 9):
-        raise RequestError(f'{text[:20]!r} is no version; send the ETag as it came, such as "7".', param="If-Match")
-    return int(number)
 
 
 def acting(bearer: Bearer, client: tuple[str, int] | None) -> Actor:

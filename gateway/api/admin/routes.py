@@ -24,4 +24,7 @@ def admin_routes(services: Services) -> list[HTTPRouteHandler]:
     async def show_admin_openapi() -> Answer:
         return Answer(document)
 
-    return [show_admin_openapi, *(route(operation, services) for operation in OPERATIONS)]
+    by_path: dict[str, list[Operation]] = {}
+    for made in OPERATIONS:
+        by_path.setdefault(made.path, []).append(made)
+    return [show_admin_openapi, *(route(path, made, services) for path, made in by_path.items())]

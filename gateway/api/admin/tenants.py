@@ -8,11 +8,11 @@ from msgspec import Meta
 
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
+from gateway.api.admin.words import Name
 from gateway.engine_client import Lane
 from gateway.services import tenants
 from gateway.services.tenants import LEAST_WEIGHT, MOST_WEIGHT
 
-Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Weight = Annotated[float, Meta(ge=LEAST_WEIGHT, le=MOST_WEIGHT)]
 
 

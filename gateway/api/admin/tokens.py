@@ -4,10 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from gateway.api.admin.keys import Moment
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
-from gateway.api.admin.tenants import Name
+from gateway.api.admin.words import Moment, Name
 from gateway.services import operator_tokens
 from gateway.services.operator_tokens import TokenInfo
 from gateway.services.operators import Role

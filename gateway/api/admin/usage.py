@@ -8,8 +8,8 @@ import msgspec
 from litestar.types import Receive, Scope, Send
 from msgspec import UNSET, UnsetType
 
-from gateway.api.admin.keys import Moment
 from gateway.api.admin.operation import UNSEEN, Ask, operation
+from gateway.api.admin.words import Moment
 from gateway.services.usage_export import Format, export_usage, start_of_month
 
 MEDIA: dict[Format, str] = {"csv": "text/csv", "jsonl": "application/jsonl"}
