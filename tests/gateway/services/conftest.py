@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.db.session import Database
+from gateway.db.tables import UsageHour
 from gateway.services.audit import Actor, AuditEntry, list_events
 from gateway.services.quota import QuotaStore
 from policies.quota import Decision, Kind, Limit, moment_of
@@ -138,3 +139,16 @@ async def _compare(case: QuotaCase, store: QuotaStore, step: str, answer: str, e
         remaining, _, reset = text.partition("/")
         assert standing.remaining == int(remaining), (step, text, standing)
         assert not reset or standing.reset_after == pytest.approx(float(reset), rel=1e-6, abs=1e-4), (step, standing)
+
+
+@pytest.fixture
+def use(database: Database) -> Callable[..., Awaitable[None]]:
+    """Put tokens into the ledger: `await use(key, model, tokens, time)`, `key` as `create_key` made it."""
+
+    async def call(key: Any, model: str, tokens: int, time: datetime) -> None:
+        hour = time.replace(minute=0, second=0, microsecond=0)
+        row = {"tenant_id": key.tenant_id, "key_id": key.id, "model": model, "hour": hour, "tokens": tokens}
+        async with database.transaction() as session:
+            session.add(UsageHour(**row, endpoint="/v1/embeddings", lane="interactive", tenant_name="acme"))
+
+    return call
