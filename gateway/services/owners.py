@@ -24,6 +24,11 @@ class Owner:
         """The tenant's id or the key's."""
         return self.row.id
 
+    @property
+    def subject(self) -> str:
+        """Whom its limits charge: all keys of one lineage are one."""
+        return f"key:{self.row.lineage}" if isinstance(self.row, ApiKey) else f"tenant:{self.row.id}"
+
 
 async def find_owner(session: AsyncSession, tenant: str, key: str | None, *, version: int | None = None) -> Owner:
     """The tenant or, where one is named, a key that is its own.

@@ -133,6 +133,10 @@ class Quota:
             reservation.after = await self._store.settle(lease, spent)
             self._ledger.note(reservation.after)
 
+    async def peek(self, limits: Sequence[Limit]) -> Standings:
+        """How these limits stand, for operators."""
+        return await self._store.peek(limits)
+
     async def standings(self, key: KeyEntry, names: Collection[str] = ()) -> Standings:
         """How the limits stand that apply to the model, or to every model where none is named."""
         limits = limits_of(key, names)

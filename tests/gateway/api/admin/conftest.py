@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import count
 
+import httpx
 import pytest
 
 from gateway.services import operator_tokens, operators, tenants
@@ -17,7 +18,7 @@ NUMBERS = count()
 class Program:
     """Something that acts for an operator."""
 
-    gateway: object
+    client: httpx.Client
     operator: str
     token_id: str
     token: str
@@ -28,7 +29,7 @@ class Program:
             headers["if-match"] = match
         if body is not None:
             options["json"] = body
-        return self.gateway.request(method, PREFIX + path, headers=headers | options.pop("headers", {}), **options)
+        return self.client.request(method, PREFIX + path, headers=headers | options.pop("headers", {}), **options)
 
     def get(self, path, **options):
         return self.ask("GET", path, **options)
@@ -40,14 +41,21 @@ class Program:
 
 
 @pytest.fixture(scope="session")
-def program(running):
+def client(running):
+    """One connection for all programs: to make one costs more than most requests."""
+    with httpx.Client(base_url=running.url, timeout=30) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def program(running, client):
     """A program for a new operator of a role, on one tenant or all."""
 
     def made(role, tenant=None, *, read_only=False):
         name = f"{role}-{next(NUMBERS)}"
         running.change(operators.create_operator, name, role=role, tenant=tenant, password=PASSWORD)
         token = running.change(operator_tokens.create_token, name, read_only=read_only)
-        return Program(running, name, token.id, token.token)
+        return Program(client, name, token.id, token.token)
 
     return made
 

@@ -20,7 +20,7 @@ def filled(made, **names):
 
 
 @pytest.mark.parametrize("made", OPERATIONS, ids=lambda made: made.work.__name__)
-def test_no_operation_opens_without_an_operator_token(gateway_under_test, caller, made, admin):
+def test_no_operation_opens_without_an_operator_token(client, caller, made, admin):
     path = "/admin/api/v1" + filled(made, tenant=caller.tenant, key=caller.key_id)
     signed_in = {"cookie": "shoal_console=anything"}
     for headers in (
@@ -38,7 +38,7 @@ def test_no_operation_opens_without_an_operator_token(gateway_under_test, caller
         signed_in,
         {"x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1", "host": "localhost"},
     ):
-        reply = gateway_under_test.request(made.method, path, headers=headers, json={})
+        reply = client.request(made.method, path, headers=headers, json={})
         assert reply.status_code == 401, headers
         assert reply.headers["www-authenticate"].startswith("Bearer")
         assert reply.json()["error"]["type"] == "invalid_request_error"
@@ -78,7 +78,7 @@ def test_a_tenant_admin_sees_nothing_of_the_fleet_and_may_not_raise_what_was_sol
     for made in OPERATIONS:
         reply = asker.ask(made.method, filled(made, tenant=tenant), {} if made.body else None, match="*")
         assert (reply.status_code == 403) == (made.right not in own), (made.path, reply.text)
-    for path in ("/grants/x", "/suspension", "/aliases/x"):
+    for path in ("/grants/x", "/quotas", "/suspension", "/aliases/x"):
         assert asker.ask("PUT", f"/tenants/{tenant}{path}", {}, match="*").status_code == 403
     assert asker.get("/self").json()["tenant"] == tenant
 

@@ -12,8 +12,10 @@ from schemathesis.checks import CHECKS
 from gateway.api.admin.document import describe
 from gateway.api.admin.routes import OPERATIONS
 
-BEYOND_SCHEMAS = {"name", "expires", "expires_at", "tenant", "alias", "from"}
-"""What may be refused though it is as described: no schema says that a name is printable or a moment in the future."""
+KINDS = {"requests", "tokens", "tokens_per_month", "concurrency"}
+BEYOND_SCHEMAS = {"name", "expires", "expires_at", "tenant", "alias", "from", *KINDS}
+"""What may be refused though it is as described: no schema says that a name is printable, that a moment is to come, or
+that a wider limit is below this one."""
 POINTED = "got `float`"
 """To a schema 1.0 is an integer; here it is not."""
 CONFIG = schemathesis.Config.from_dict(
