@@ -68,8 +68,8 @@ class RunningGateway:
 
         return self.run(make())
 
-    def caller(self, *, allow=("*",), deny=(), requests=None, tokens=None):
-        """A new tenant with a key, its grants and its limits per minute."""
+    def caller(self, *, allow=("*",), deny=(), **limits):
+        """A new tenant with a key, its grants and its limits by kind."""
         tenant = f"tenant-{next(self.names)}"
         self.change(tenants.create_tenant, tenant)
         made = self.change(keys.create_key, tenant)
@@ -77,7 +77,7 @@ class RunningGateway:
             self.change(grants.add_grant, tenant, pattern)
         for pattern in deny:
             self.change(grants.add_grant, tenant, pattern, deny=True)
-        self.change(quotas.set_quota, tenant, {"requests": requests, "tokens": tokens})
+        self.change(quotas.set_quota, tenant, limits)
         return Caller(tenant, made.id, made.key)
 
     def request(self, method, path, caller=None, **options):
