@@ -6,7 +6,7 @@ import sys
 from benchmarks.processes import NotMeasurable
 from shoal.failures import StartFailure
 
-BENCHMARKS = ("end_to_end", "gateway", "many_models", "scheduler", "simulation", "swap")
+BENCHMARKS = ("end_to_end", "gateway", "many_models", "scheduler", "simulation", "snapshot", "swap")
 UNNAMED = BENCHMARKS[:2]
 """Run where none is named."""
 

@@ -155,8 +155,8 @@ async def test_one_change_reads_a_few_rows_however_many_there_are(write, databas
     read_rows = []
     all_of = policy_rows._all
 
-    async def counted(session, statement):
-        rows = await all_of(session, statement)
+    async def counted(session, *statement):
+        rows = await all_of(session, *statement)
         read_rows.extend(rows)
         return rows
 
