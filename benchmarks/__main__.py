@@ -6,8 +6,18 @@ import sys
 from benchmarks.processes import NotMeasurable
 from shoal.failures import StartFailure
 
-BENCHMARKS = ("end_to_end", "gateway", "many_models", "scheduler", "simulation", "snapshot", "swap")
-UNNAMED = BENCHMARKS[:2]
+BENCHMARKS = (
+    "crashes",
+    "end_to_end",
+    "exact_quotas",
+    "gateway",
+    "many_models",
+    "scheduler",
+    "simulation",
+    "snapshot",
+    "swap",
+)
+UNNAMED = ("end_to_end", "gateway")
 """Run where none is named."""
 
 

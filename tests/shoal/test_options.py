@@ -4,6 +4,7 @@ import pytest
 import typer
 
 from shoal.options import (
+    checked_redis_url,
     database_at,
     parse_bytes,
     parse_network,
@@ -99,3 +100,11 @@ def test_options_come_from_variables_too(run, monkeypatch, data_dir) -> None:
     assert run("tenant", "create", "acme").code == 0
     assert run("quota", "set").code == 0
     assert run("quota", "show", "--json").json[0]["amount"] == 7
+
+
+def test_what_is_no_redis_is_refused_at_the_start_without_repeating_its_password():
+    assert checked_redis_url(None) is None
+    assert checked_redis_url("rediss://:hunter2@cache/1") == "rediss://:hunter2@cache/1"
+    with pytest.raises(typer.BadParameter, match="write it like redis://") as caught:
+        checked_redis_url("http://:hunter2@cache")
+    assert "hunter2" not in str(caught.value)
