@@ -278,6 +278,13 @@ class ErrorBody(msgspec.Struct, frozen=True):
     detail: str
 
 
+class PlainErrorBody(msgspec.Struct, frozen=True):
+    """What text-embeddings-inference says."""
+
+    error: str
+    error_type: str
+
+
 def error_body(error: GatewayError) -> bytes:
     """Render an error as JSON."""
     detail = ErrorDetail(error.message, error.type, error.param, error.code)
@@ -287,7 +294,7 @@ def error_body(error: GatewayError) -> bytes:
 def plain_error_body(error: GatewayError) -> bytes:
     """Render an error as text-embeddings-inference does, for its clients."""
     kind = "Validation" if error.status < 429 else "Overloaded" if error.status in {429, 503} else "Backend"
-    return msgspec.json.encode({"error": error.message, "error_type": kind})
+    return msgspec.json.encode(PlainErrorBody(error.message, kind))
 
 
 def error_headers(error: GatewayError) -> dict[str, str]:
