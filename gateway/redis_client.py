@@ -49,7 +49,7 @@ class RedisClient:
         self._connecting: asyncio.Task[RedisConnection] | None = None
 
     async def call(self, *words: str | bytes) -> Any:
-        """The reply to a command, within twice the time-out. Raises RedisAway, or RedisRefused."""
+        """The reply to a command. Connecting and each answer have the time-out. Raises RedisAway, or RedisRefused."""
         command = packed(words)
         connection = self._connection
         try:
@@ -58,8 +58,7 @@ class RedisClient:
                     return await connection.call(command)
                 except ConnectionError:
                     pass
-            async with asyncio.timeout(self._timeout):
-                return await (await self._connected()).call(command)
+            return await (await self._connected()).call(command)
         except TimeoutError:
             raise RedisAway(f"Redis at {self._address} did not answer within {self._timeout:g} s.") from None
         except OSError as error:

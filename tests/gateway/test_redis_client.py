@@ -1,8 +1,11 @@
 import asyncio
+import subprocess
+import threading
 import time
 
 import pytest
 
+from benchmarks.processes import free_port
 from gateway.redis_address import RedisAddress
 from gateway.redis_client import RedisAway, RedisClient, RedisRefused
 
@@ -129,7 +132,6 @@ def test_what_speaks_no_redis_is_away(no_redis):
 
 @pytest.fixture
 def no_redis():
-    import threading
 
     loop = asyncio.new_event_loop()
 
@@ -147,3 +149,22 @@ def no_redis():
     server.close()
     loop.run_until_complete(server.wait_closed())
     loop.close()
+
+
+def test_a_server_with_tls_is_spoken_to_only_if_its_certificate_is_good(new_redis, tmp_path, monkeypatch):
+    certificate, key = tmp_path / "redis.crt", tmp_path / "redis.key"
+    request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    words = [*request.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key]
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+    port = free_port()
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", str(certificate))
+    new_redis("--tls-port", str(port), *files, "--tls-auth-clients", "no")
+    url = f"rediss://127.0.0.1:{port}"
+
+    async def ping(client):
+        return await client.call("PING")
+
+    with pytest.raises(RedisAway, match="certificate"):
+        talk(url, ping)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert talk(url, ping) == b"PONG"
