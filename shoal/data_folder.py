@@ -60,8 +60,8 @@ class DataFolder:
     def session_key(self, chosen: str | None = None) -> bytes:
         """The key that signs console sessions: from the secret that was `chosen`, or made once and kept here.
 
-        The kept one is readable by this user only. If it is cut short, by a full disk or whoever wrote there, it is made
-        anew: operators must sign in again.
+        The kept one is readable by this user only. One that is cut short, by a full disk or whoever wrote there, is
+        made anew: operators must sign in again.
         """
         if chosen is not None:
             return hashlib.sha256(b"shoal console sessions\0" + chosen.encode()).digest()

@@ -65,7 +65,7 @@ class Reception:
             return
         self._desks.remove(desk)
         desk.sock.shutdown(socket.SHUT_WR)
-        if not self._desks:
+        if not self._desks and not self._closed:
             self._loop.remove_reader(self._sock)
 
     def close(self) -> None:
