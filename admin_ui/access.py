@@ -1,7 +1,7 @@
 """Who may see which page: the one place that decides, for every handler, and denies by default.
 
-A handler is open to visitors only if it says `PUBLIC`. Every request that may change something must carry the token of
-its session.
+A handler is open to visitors only if it says `PUBLIC`, and to operators of one tenant only if it says `CONFINED`. Every
+request that may change something must carry the token of its session.
 """
 
 import re
@@ -17,13 +17,15 @@ from litestar.types import Guard
 
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, LIFETIME, Session, Sessions
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, PermissionDenied
 from gateway.services.console_sessions import has_ended
 from gateway.services.operators import OperatorInfo, find_operator
 
 PREFIX = "/admin"
 PUBLIC = {"public": True}
 """`opt` of a handler that visitors may reach."""
+CONFINED = {"confined": True}
+"""`opt` of a handler that shows nothing of other tenants, so that an operator of one may reach it."""
 LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _OWN_PATH = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/?=&%._~+,:@-]*)?")
@@ -59,7 +61,11 @@ def access_guard(sessions: Sessions, services: ConsoleServices) -> Guard:
         session = sessions.read(connection.cookies.get(COOKIE))
         connection.scope["auth"] = session
         if not handler.opt.get("public"):
-            connection.scope["user"] = await _operator(services, session)
+            connection.scope["user"] = operator = await _operator(services, session)
+            if operator.tenant_id is not None and not handler.opt.get("confined"):
+                raise PermissionDenied(
+                    "This page shows every tenant, and you are an operator of one: use the admin API."
+                )
         if isinstance(connection, Request) and connection.method not in LOOKS:
             await _require_csrf_token(connection, sessions, session)
 

@@ -12,7 +12,7 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromQuery, SkipValidation
 from litestar.response import Redirect, Template
 
-from admin_ui.access import PREFIX, PUBLIC, safe_next, session_cookie
+from admin_ui.access import CONFINED, PREFIX, PUBLIC, safe_next, session_cookie
 from admin_ui.contexts import SignInPage
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, Session, Sessions
@@ -77,7 +77,7 @@ async def sign_in(
     )
 
 
-@post("/sign-out")
+@post("/sign-out", opt=CONFINED)
 async def sign_out(
     request: Request[Any, Session, Any], services: NamedDependency[SkipValidation[ConsoleServices]]
 ) -> Response[Any]:

@@ -95,6 +95,9 @@ def filled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await create_tenant(session, actor, "acme")
             await create_tenant(session, actor, "zenith")
             await suspend_tenant(session, actor, "zenith")
+            await create_operator(
+                session, actor, "tina", role="tenant_admin", tenant="acme", password="tina at the shop"
+            )
         await database.close()
 
     asyncio.run(fill())

@@ -270,3 +270,12 @@ def test_names_that_nobody_can_have_are_just_wrong(console, name) -> None:
 
 def test_a_form_beyond_all_size_is_refused(console) -> None:
     assert console.sign_in("ada", "x" * 100_000).status_code == 413
+
+
+def test_an_operator_of_one_tenant_sees_nothing_of_the_others(console) -> None:
+    csrf_token = console.become("tina")
+    page = console.client.get("/admin")
+    assert page.status_code == 403
+    assert "zenith" not in page.text
+    assert "operator of one" in page.text
+    assert console.client.post("/admin/sign-out", data={"csrf_token": csrf_token}).status_code == 303
