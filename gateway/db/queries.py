@@ -31,9 +31,10 @@ async def locked_revision(session: AsyncSession) -> PolicyRevision:
     return (await session.scalars(select(PolicyRevision).with_for_update())).one()  # SQLite has locked before
 
 
-async def tenants(session: AsyncSession) -> Sequence[Tenant]:
-    """Every tenant, by name."""
-    return (await session.scalars(select(Tenant).order_by(col(Tenant.name)))).all()
+async def tenants(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[Tenant]:
+    """Tenants by name: all of them, or so many of those behind the name `after`."""
+    chosen = select(Tenant).where(col(Tenant.name) > after).order_by(col(Tenant.name)).limit(limit)
+    return (await session.scalars(chosen)).all()
 
 
 async def tenant(session: AsyncSession, name_or_id: str) -> Tenant | None:
@@ -161,6 +162,11 @@ async def operator_tokens(session: AsyncSession, operator: str | None) -> Sequen
     return (
         await session.scalars(chosen if operator is None else chosen.where(col(OperatorToken.operator) == operator))
     ).all()
+
+
+async def operator_token(session: AsyncSession, token_id: str) -> OperatorToken | None:
+    """One token."""
+    return await session.get(OperatorToken, token_id)
 
 
 async def audit_events(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[AuditEvent]:

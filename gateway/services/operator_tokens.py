@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db import queries
-from gateway.db.tables import Operator, OperatorToken
+from gateway.db.tables import OperatorToken
 from gateway.errors import NotFound, RequestError
 from gateway.services.audit import Actor, begin_change, record
 from gateway.services.ids import new_id
@@ -130,19 +130,19 @@ async def verify_token(session: AsyncSession, text: str) -> Bearer | None:
     match = TOKEN.fullmatch(text)
     if match is None:
         return None
-    row = await session.get(OperatorToken, match[1])
+    row = await queries.operator_token(session, match[1])
     # An unknown token is compared too, so that time does not tell it from a known one.
     right = hmac.compare_digest(hash_secret(match[2]), bytes(32) if row is None else row.secret_sha256)
-    if row is None or not right or _info(row).state(datetime.now(UTC)) != "active":
+    operator = None if row is None else await queries.operator(session, row.operator)
+    if row is None or operator is None or not right or _info(row).state(datetime.now(UTC)) != "active":
         return None
-    operator = await session.get_one(Operator, row.operator)
     tenant = None if operator.tenant_id is None else await queries.tenant(session, operator.tenant_id)
     return Bearer(operator_info(operator), None if tenant is None else tenant.name, _info(row))
 
 
 async def note_token_use(session: AsyncSession, token: TokenInfo) -> None:
     """Remember that the token was used now. Worth a call only where `is_use_due`."""
-    row = await session.get(OperatorToken, token.id)
+    row = await queries.operator_token(session, token.id)
     if row is not None:
         row.last_used_at = datetime.now(UTC)
 
@@ -154,7 +154,7 @@ def is_use_due(token: TokenInfo) -> bool:
 
 async def _row(session: AsyncSession, token: str) -> OperatorToken:
     token_id = token.removeprefix("op-shoal-").partition("-")[0]
-    row = await session.get(OperatorToken, token_id) if TOKEN_ID.fullmatch(token_id) else None
+    row = await queries.operator_token(session, token_id) if TOKEN_ID.fullmatch(token_id) else None
     if row is None:  # not repeated: it may be a secret that was pasted
         raise NotFound("No operator token has this id; see: shoal operator token list.", param="token")
     return row

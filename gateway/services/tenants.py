@@ -102,9 +102,9 @@ async def delete_tenant(
     return _info(row)
 
 
-async def list_tenants(session: AsyncSession) -> Sequence[TenantInfo]:
-    """Every tenant, by name."""
-    return [_info(row) for row in await queries.tenants(session)]
+async def list_tenants(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[TenantInfo]:
+    """Tenants by name: all of them, or so many of those behind the name `after`."""
+    return [_info(row) for row in await queries.tenants(session, after=after, limit=limit)]
 
 
 async def find_tenant(session: AsyncSession, name_or_id: str) -> TenantInfo:

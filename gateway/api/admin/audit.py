@@ -1,14 +1,16 @@
 """The audit log: who changed what, when and from where, and how it was before."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from gateway.api.admin.lists import Limit, Listed, shown_as
+from gateway.api.admin.lists import Limit, Listed, first, shown_as
 from gateway.api.admin.operation import Ask, operation
 from gateway.services import audit, tenants
+from gateway.services.audit import AuditEntry
 
 
 class LogPiece(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,7 +39,7 @@ async def list_events(ask: Ask, query: LogPiece) -> Listed[Event]:
     """Every change, newest first."""
     async with ask.looking() as session:
         found = await audit.list_events(session, before=query.after or None, limit=query.limit + 1)
-    return _listed(list(found), query.limit)
+    return _first(found, query)
 
 
 @operation("GET", "/tenants/{tenant:str}/audit", right="tenant.look")
@@ -46,12 +48,11 @@ async def list_tenant_events(ask: Ask, tenant: str, query: LogPiece) -> Listed[E
     async with ask.looking() as session:
         tenant_id = (await tenants.find_tenant(session, tenant)).id
         found = await audit.list_tenant_events(session, tenant_id, before=query.after or None, limit=query.limit + 1)
-    return _listed(list(found), query.limit)
+    return _first(found, query)
 
 
-def _listed(found: list[audit.AuditEntry], limit: int) -> Listed[Event]:
-    shown = list(map(shown_as(Event), found[:limit]))
-    return Listed(shown, str(shown[-1].id) if len(found) > limit else None)
+def _first(found: Sequence[AuditEntry], query: LogPiece) -> Listed[Event]:
+    return first(found, query.limit, position=lambda event: str(event.id), shown=shown_as(Event))
 
 
 OPERATIONS = (list_events, list_tenant_events)

@@ -1,7 +1,6 @@
 """Lists in pieces: each reply says where the next one begins, and what is added or removed meanwhile shifts nothing."""
 
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -31,10 +30,16 @@ def listed(
     items: Iterable[Item], piece: Piece, *, position: Callable[[Item], str], shown: Callable[[Item], Shown]
 ) -> Listed[Shown]:
     """The part of `items` that was asked for. `position` orders them and is different for each."""
-    later = ((position(item), item) for item in items)
-    rest = sorted(((at, item) for at, item in later if at > piece.after), key=lambda pair: pair[0])
-    data = [shown(item) for _, item in islice(rest, piece.limit)]
-    return Listed(data, rest[piece.limit - 1][0] if len(rest) > piece.limit else None)
+    rest = sorted((item for item in items if position(item) > piece.after), key=position)
+    return first(rest, piece.limit, position=position, shown=shown)
+
+
+def first(
+    items: Sequence[Item], limit: int, *, position: Callable[[Item], str], shown: Callable[[Item], Shown]
+) -> Listed[Shown]:
+    """So many of the items; more of them mean that there is a next part."""
+    data = [shown(item) for item in items[:limit]]
+    return Listed(data, position(items[limit - 1]) if len(items) > limit else None)
 
 
 def shown_as(kind: type[Shown]) -> Callable[[Any], Shown]:

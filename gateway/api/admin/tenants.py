@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from gateway.api.admin.lists import Listed, Piece, listed, shown_as
+from gateway.api.admin.lists import Listed, Piece, first, shown_as
 from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import Name
 from gateway.engine_client import Lane
@@ -63,8 +63,8 @@ async def create_tenant(ask: Ask, body: NewTenant) -> Tenant:
 async def list_tenants(ask: Ask, query: Piece) -> Listed[Tenant]:
     """Every tenant, by name."""
     async with ask.looking() as session:
-        found = await tenants.list_tenants(session)
-    return listed(found, query, position=lambda tenant: tenant.name, shown=shown)
+        found = await tenants.list_tenants(session, after=query.after, limit=query.limit + 1)
+    return first(found, query.limit, position=lambda tenant: tenant.name, shown=shown)
 
 
 @operation("GET", "/tenants/{tenant:str}", right="tenant.look", tagged=True)
