@@ -92,11 +92,9 @@ def test_a_gateway_that_can_not_keep_usage_does_not_start(run, data_dir, tmp_pat
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         return done.returncode, done.stderr.splitlines()[-1]
 
-    assert started("--usage-spool", str(tmp_path / "file" / "usage")) == (
-        1,
-        f"Error: Usage can not be kept in {tmp_path}/file/usage: Not a directory. "
-        "Choose another folder with --usage-spool.",
-    )
+    why = f"Usage can not be kept in {tmp_path}/file/usage: Not a directory."
+    what = "Choose another folder with --usage-spool."
+    assert started("--usage-spool", str(tmp_path / "file" / "usage")) == (1, f"Error: {why} {what}")
     assert started("--usage-spool-limit", "1MiB") == (
         1, "Error: The usage spool needs at least 8,388,608 bytes, more than 1,048,576.",
     )  # fmt: skip
