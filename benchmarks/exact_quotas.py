@@ -35,6 +35,7 @@ MODEL = "bench/model"
 GATEWAYS = 4
 CLIENTS = 64
 PERIOD = 60.0
+AWAY = -1
 WARM_UP = 3.0
 """Seconds for places: the clients' first requests come to them at different times."""
 
@@ -84,12 +85,25 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What clients and engine saw of a trial."""
+
+    trial: Trial
+    answers: Sequence[Admitted]
+    spans: Sequence[Span]
+    end: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a trial."""
 
     trial: Trial
-    admitted: Sequence[Admitted]
+    admitted: int
     refused: int
+    away: int
+    """Requests that met a Redis which did not answer in time; they were denied."""
     most: int
     """In any 60 seconds; of places, at one time."""
     promise: float
@@ -141,30 +155,33 @@ async def register(database_url: str, trials: Sequence[Trial]) -> Mapping[Kind, 
     return made
 
 
-async def play(fleet: Fleet, trial: Trial, seconds: float) -> Outcome:
+async def play(fleet: Fleet, trial: Trial, seconds: float) -> Seen:
     """64 clients, spread over the gateways, ask for all that they can get for so many seconds."""
     request = _request(fleet.keys[trial.kind], trial.text)
-    fleet.engine.spans.clear()
+    fleet.engine.spans = []
     end = time.perf_counter() + seconds
     clients = [_client(fleet.urls[number % GATEWAYS], request, trial.pause, end) for number in range(CLIENTS)]
     answers = [answer for answers in await asyncio.gather(*clients) for answer in answers]
-    given = [answer for answer in answers if answer.cost]
+    return Seen(trial, answers, fleet.engine.spans, end, seconds)
+
+
+def judge(seen: Seen) -> Outcome:
+    """What came of it."""
+    trial, end = seen.trial, seen.end
+    given = [answer for answer in seen.answers if answer.cost > 0]
     admitted = given if trial.kind == "tokens" else [answer._replace(cost=1) for answer in given]
-    refused = len(answers) - len(admitted)
+    away = sum(answer.cost == AWAY for answer in seen.answers)
+    refused = len(seen.answers) - len(admitted) - away
     if trial.kind == "concurrency":
-        spans = fleet.engine.spans
-        most, begin = most_at_once(spans), min(span.began for span in spans) + min(WARM_UP, seconds / 4)
-        return Outcome(
-            trial, admitted, refused, most, most / trial.amount, share_filled(spans, trial.amount, begin, end)
-        )
-    return Outcome(
-        trial,
-        admitted,
-        refused,
-        most_within(admitted, PERIOD),
-        promise_kept(admitted, trial.amount, PERIOD),
-        share_used(admitted, trial.amount, PERIOD, end),
-    )
+        most = most_at_once(seen.spans)
+        promise = most / trial.amount
+        begin = min(span.began for span in seen.spans) + min(WARM_UP, seen.seconds / 4)
+        used = share_filled(seen.spans, trial.amount, begin, end)
+    else:
+        most = most_within(admitted, PERIOD)
+        promise = promise_kept(admitted, trial.amount, PERIOD)
+        used = share_used(admitted, trial.amount, PERIOD, end)
+    return Outcome(trial, len(admitted), refused, away, most, promise, used)
 
 
 def _request(key: str, text: str) -> bytes:
@@ -174,7 +191,7 @@ def _request(key: str, text: str) -> bytes:
 
 
 async def _client(url: str, request: bytes, pause: float, end: float) -> list[Admitted]:
-    """What it sent, and what the answers cost in tokens; 0 for a refusal."""
+    """What it sent, and what the answers cost in tokens; 0 for a refusal, AWAY where the quota store was."""
     loop = asyncio.get_running_loop()
     answers: list[Admitted] = []
     replied: asyncio.Future[tuple[int, bytes]] = loop.create_future()
@@ -184,11 +201,14 @@ async def _client(url: str, request: bytes, pause: float, end: float) -> list[Ad
         replied = loop.create_future()
         connection.send(request, sent)
         status, body = await replied
-        if status not in {200, 429}:
+        if status == 200:
+            cost = msgspec.json.decode(body)["usage"]["total_tokens"]
+        elif status == 429 or b"quota_unavailable" in body:
+            cost = 0 if status == 429 else AWAY
+        else:
             raise NotMeasurable(f"A gateway answered {status}: {body[:300].decode(errors='replace')}")
-        tokens = msgspec.json.decode(body)["usage"]["total_tokens"] if status == 200 else 0
-        answers.append(Admitted(sent, time.perf_counter(), tokens))
-        if not tokens:
+        answers.append(Admitted(sent, time.perf_counter(), cost))
+        if status != 200:
             await asyncio.sleep(pause)
     connection.close()
     return answers
@@ -197,7 +217,8 @@ async def _client(url: str, request: bytes, pause: float, end: float) -> list[Ad
 async def play_all(redis_url: str, seconds: float, trials: Sequence[Trial] = TRIALS) -> list[Outcome]:
     """Every trial, one after the other, on one fleet."""
     async with fleet(redis_url, trials) as gateways:
-        return [await play(gateways, trial, seconds) for trial in trials]
+        seen = [await play(gateways, trial, seconds) for trial in trials]
+    return [judge(one) for one in seen]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -227,7 +248,7 @@ def _table(outcomes: Sequence[Outcome], seconds: float) -> Table:
         (
             outcome.trial.kind,
             f"{outcome.trial.amount:,}",
-            f"{len(outcome.admitted):,} / {outcome.refused:,}",
+            f"{outcome.admitted:,} / {outcome.refused:,} / {outcome.away:,}",
             f"{outcome.most:,}",
             f"{outcome.promise:.2%}",
             f"{outcome.used:.2%}",
@@ -236,7 +257,14 @@ def _table(outcomes: Sequence[Outcome], seconds: float) -> Table:
     ]
     return Table(
         f"{GATEWAYS} gateways, one Redis, {CLIENTS} clients, {seconds:g} s each",
-        ("limit", "N", "admitted / refused", "most in 60 s (places: at once)", "most of the promise", "used"),
+        (
+            "limit",
+            "N",
+            "admitted / refused / Redis late",
+            "most in 60 s (places: at once)",
+            "most of the promise",
+            "used",
+        ),
         rows,
         "A rate promises at most N + N · w / 60 in any w seconds, 2 N in a minute that finds it full; the column says "
         "how much of that was given at most, over the windows between every sending and every answer. `used` is the "
@@ -247,8 +275,9 @@ def _table(outcomes: Sequence[Outcome], seconds: float) -> Table:
 def _numbers(outcome: Outcome) -> dict[str, float]:
     return {
         "amount": outcome.trial.amount,
-        "admitted": len(outcome.admitted),
+        "admitted": outcome.admitted,
         "refused": outcome.refused,
+        "away": outcome.away,
         "most": outcome.most,
         "promise": outcome.promise,
         "used": outcome.used,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Admitted(NamedTuple):
     """A request that was served: it was admitted some time between `sent` and `received`."""
@@ -19,15 +21,14 @@ def promise_kept(admitted: Sequence[Admitted], amount: int, period: float) -> fl
     some was answered, so that whatever lies in it was admitted in it; w grows by the longest answer, because refunds
     come that late (policies/quota.py).
     """
-    longest = max((one.received - one.sent for one in admitted), default=0.0)
     by_end = sorted(admitted, key=lambda one: one.received)
+    sent, received, cost = (np.array(column, dtype=np.float64) for column in zip(*by_end, strict=True))
+    longest = (received - sent).max()
     most = 0.0
-    for begin in {one.sent for one in admitted}:
-        inside = 0
-        for one in by_end:
-            if one.sent >= begin:
-                inside += one.cost
-                most = max(most, inside / (amount + amount * (one.received - begin + longest) / period))
+    for begin in np.unique(sent):
+        inside = np.cumsum(np.where(sent >= begin, cost, 0.0))
+        promised = amount + amount * (received - begin + longest) / period
+        most = max(most, float((inside / promised)[sent >= begin].max()))
     return most
 
 
