@@ -12,7 +12,7 @@ from typing import Literal
 from gateway.call import Call
 from gateway.db.errors import DatabaseUnusable
 from gateway.db.session import Database
-from gateway.errors import AuthenticationFailed, PermissionDenied
+from gateway.errors import AuthenticationFailed, PermissionDenied, Unavailable
 from gateway.services.names import known_spelling
 from gateway.services.operator_tokens import Bearer, is_use_due, note_token_use, verify_token
 from gateway.services.operators import Role
@@ -39,8 +39,11 @@ async def authenticate(call: Call, database: Database) -> Bearer:
             "An operator token is needed: Authorization: Bearer op-shoal-… (see: shoal operator token create).",
             headers=CHALLENGE,
         )
-    async with database.reading() as session:
-        bearer = await verify_token(session, text.strip())
+    try:
+        async with database.reading() as session:
+            bearer = await verify_token(session, text.strip())
+    except DatabaseUnusable as error:  # whose reason names machines and folders, which is no stranger's business
+        raise Unavailable("Operators can not be checked now; please try again.", retry_after=1.0) from error
     if bearer is None:
         raise AuthenticationFailed(
             "This is no operator token that is in force: unknown, revoked or expired.",

@@ -1,4 +1,4 @@
-"""Usage: what a tenant was served, record by record, for invoices and disputes."""
+"""Usage: what a tenant was served, record by record or summed, for invoices and disputes."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -8,21 +8,64 @@ import msgspec
 from litestar.types import Receive, Scope, Send
 from msgspec import UNSET, UnsetType
 
+from gateway.api.admin.lists import shown_as
 from gateway.api.admin.operation import UNSEEN, Ask, operation
 from gateway.api.admin.words import Moment
-from gateway.services.usage_export import Format, export_usage, start_of_month
+from gateway.services.usage_export import Format, Grain, export_usage, start_of_month
+from gateway.services.usage_summary import By, summarize_usage
 
 MEDIA: dict[Format, str] = {"csv": "text/csv", "jsonl": "application/jsonl"}
 
 
-class Export(msgspec.Struct, forbid_unknown_fields=True):
-    """Which records, and how they are written."""
+class Span(msgspec.Struct, forbid_unknown_fields=True):
+    """From when to when."""
 
     start: Moment | UnsetType = UNSET
     """The first moment; without it, the first of this month (UTC)."""
     end: Moment | UnsetType = UNSET
     """The moment before which it ends; without it, now."""
+
+    def bounds(self) -> tuple[datetime, datetime]:
+        """Both ends, said or not."""
+        now = datetime.now(UTC)
+        start = start_of_month(now.date()) if self.start is UNSET else self.start
+        return start, now + timedelta(seconds=1) if self.end is UNSET else self.end
+
+
+class Export(Span, forbid_unknown_fields=True):
+    """Which records, and how they are written."""
+
     format: Format = "csv"
+    by: Grain = "record"
+    """A line for every request, or sums of each key, model and route by time."""
+
+
+class Summary(Span, forbid_unknown_fields=True):
+    """What makes a line."""
+
+    by: By = "day"
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """What was used by one day, model or key; times in milliseconds, summed."""
+
+    name: str
+    requests: int
+    failed: int
+    refused: int
+    """Not served and not billed."""
+    inputs: int
+    tokens: int
+    bytes_in: int
+    bytes_out: int
+    latency_ms: float
+    upstream_ms: float
+
+
+class Sums(msgspec.Struct, frozen=True):
+    """All lines."""
+
+    data: list[Sum]
 
 
 class Stream:
@@ -50,13 +93,20 @@ class Stream:
 
 @operation("GET", "/tenants/{tenant:str}/usage", right="tenant.look", media=tuple(MEDIA.values()))
 async def export(ask: Ask, tenant: str, query: Export) -> Stream:
-    """A tenant's usage, one line per request, oldest first; streamed, however long it is."""
-    now = datetime.now(UTC)
-    start = start_of_month(now.date()) if query.start is UNSET else query.start
-    end = now + timedelta(seconds=1) if query.end is UNSET else query.end
-    pieces = export_usage(ask.services.database, tenant, start=start, end=end, form=query.format)
+    """A tenant's usage, one line per request or sum, oldest first; streamed, however long it is."""
+    start, end = query.bounds()
+    pieces = export_usage(ask.services.database, tenant, start=start, end=end, form=query.format, by=query.by)
     first = await anext(pieces)  # before the status is sent: whether there is such a tenant shows here
     return Stream(first, pieces, MEDIA[query.format])
 
 
-OPERATIONS = (export,)
+@operation("GET", "/tenants/{tenant:str}/usage/summary", right="tenant.look")
+async def summarize(ask: Ask, tenant: str, query: Summary) -> Sums:
+    """What a tenant used, summed by day, model or key."""
+    start, end = query.bounds()
+    async with ask.looking() as session:
+        rows = await summarize_usage(session, tenant, start=start, end=end, by=query.by)
+    return Sums(list(map(shown_as(Sum), rows)))
+
+
+OPERATIONS = (export, summarize)

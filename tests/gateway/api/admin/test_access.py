@@ -1,11 +1,14 @@
 """Who may do what: each credential opens its own API alone, each role has its rights, and tenants know no other."""
 
+from contextlib import asynccontextmanager
+
 import httpx
 import pytest
 
 from gateway.api.admin.access import RIGHTS
 from gateway.api.admin.document import public_path
 from gateway.api.admin.routes import OPERATIONS
+from gateway.db.errors import DatabaseUnreachable
 from gateway.services import operator_tokens, operators
 
 CHANGES = [made for made in OPERATIONS if made.method != "GET"]
@@ -130,3 +133,15 @@ def test_use_of_a_token_is_noted(program, admin):
     assert admin.get(f"/tokens/{asker.token_id}").json()["last_used_at"] is None
     asker.get("/self")
     assert admin.get(f"/tokens/{asker.token_id}").json()["last_used_at"] is not None
+
+
+def test_a_stranger_learns_nothing_of_a_database_that_is_away(running, admin, client, monkeypatch):
+    @asynccontextmanager
+    async def away(self):
+        raise DatabaseUnreachable("The database postgresql://shoal@10.0.0.9/shoal can not be reached: refused.")
+        yield
+
+    monkeypatch.setattr(type(running.services.database), "reading", away)
+    reply = client.get("/admin/api/v1/self", headers={"authorization": "Bearer op-shoal-aaaaaaaaaaaa-" + "A" * 43})
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert "10.0.0.9" not in reply.text

@@ -93,6 +93,14 @@ def test_usage_is_exported_as_it_is_read(admin, running):
     assert [json.loads(line)["id"] for line in lines] == [row["id"] for row in table]
     past = admin.get(f"/tenants/{caller.tenant}/usage?start=2020-01-01T00:00:00Z&end=2020-02-01T00:00:00Z")
     assert past.text.count("\n") == 1
+    by_day = admin.get(f"/tenants/{caller.tenant}/usage?by=day&format=jsonl").text.splitlines()
+    assert [json.loads(line)["requests"] for line in by_day] == [3]
+    [total] = admin.get(f"/tenants/{caller.tenant}/usage/summary?by=model").json()["data"]
+    assert (total["name"], total["requests"], total["tokens"]) == (
+        "tests/mini",
+        3,
+        sum(int(row["tokens"]) for row in table),
+    )
     for query in ("start=2020-01-02T00:00:00Z&end=2020-01-01T00:00:00Z", "start=yesterday", "format=xml"):
         assert admin.get(f"/tenants/{caller.tenant}/usage?{query}").status_code == 400
     assert admin.get("/tenants/nowhere/usage").status_code == 404
