@@ -1,6 +1,6 @@
 """Single usage records are deleted once they are old enough; their sums per hour stay, and bills are made of these.
 
-Every gateway looks once an hour. Several may do so at a time: each takes other records, or finds that they are gone.
+Every gateway looks every ten minutes. Several may do so at once: each takes other records, or finds them gone.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from gateway.services.periodic import Periodic
 
 BATCH = 500
 """Records per transaction: SQLite has one writer, which must not keep others waiting."""
-INTERVAL = 3600.0
+INTERVAL = 600.0
 PAUSE = 0.02
 """Seconds between two transactions."""
 

@@ -113,8 +113,12 @@ class Segment:
             return
         sealed = self.sealed
         if self.unsynced:
-            self.unsynced = False
-            os.fdatasync(self._descriptor)
+            self.unsynced = False  # before, for more may be appended meanwhile
+            try:
+                os.fdatasync(self._descriptor)
+            except OSError:
+                self.unsynced = True
+                raise
         if sealed:
             self.close()
 

@@ -417,3 +417,17 @@ def test_segments_that_wait_hold_no_descriptors(folder) -> None:
     assert len(wal(folder)) > 12
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
     spool.close()
+
+
+def test_while_the_disk_does_not_confirm_what_was_written_no_room_is_made(folder, monkeypatch) -> None:
+    spool = opened(folder)
+    records = fill(spool, 3)
+    full = full_disk(monkeypatch, "fdatasync")
+    with capture_logs() as logs:
+        admitted = admitted_until_refused(spool)
+        assert [entry["event"] for entry in logs] == ["no more usage can be kept, so requests are refused"]
+        full[0] = False
+        spool.keep()
+    assert spool.has_room
+    assert len(taken(spool)) == len(records) + admitted
+    spool.close()
