@@ -71,10 +71,10 @@ class SnapshotFeed:
 
     async def close(self) -> None:
         """Stop following."""
+        if self._following is not None:  # first: a look that is under way would open again what is closed
+            await self._following.close()
         if self._wakeups is not None:
             await self._wakeups.close()
-        if self._following is not None:
-            await self._following.close()
 
     async def _follow(self) -> None:
         looked = self._clock()

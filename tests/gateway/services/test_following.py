@@ -1,6 +1,7 @@
 """A change that another process makes is in force here within two seconds, whatever happened to the database before."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import time
@@ -70,6 +71,14 @@ async def test_a_server_that_was_restarted_is_followed_again(followed, database_
     await follows(
         feed, database_url, "tenant", "resume", "acme", condition=lambda now: not now.keys[key].tenant.suspended
     )
+
+
+async def test_a_feed_that_is_closed_while_it_looks_leaves_nothing_open(database) -> None:
+    for _ in range(10):
+        feed = await SnapshotFeed.open(database, 0.001)
+        await asyncio.sleep(0.005)
+        await feed.close()
+        gc.collect()  # what was left open says so now, and warnings are errors
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
