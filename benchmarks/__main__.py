@@ -11,6 +11,7 @@ BENCHMARKS = (
     "end_to_end",
     "exact_quotas",
     "gateway",
+    "litellm",
     "many_models",
     "scheduler",
     "simulation",
