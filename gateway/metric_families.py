@@ -1,7 +1,8 @@
 """Metrics as plain values that travel between processes and add up: several workers of one server read as one.
 
 Counters, histograms and summaries add. So do gauges, for most of them count things that each worker has of its own; a
-gauge of something that all workers look at, or of an age, is the greatest of theirs.
+gauge of something that all workers look at, or of an age, is the greatest of theirs, and one of something being up the
+least: what one of them lacks, callers lack.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,8 @@ from prometheus_client.registry import Collector
 
 GREATEST = ("_seconds", "_nodes", "_state", "_info")
 """How a gauge's name ends of which the greatest counts."""
+LEAST = "_up"
+"""The same, of which the least counts."""
 ENDURING = ("counter", "histogram", "summary")
 """Kinds whose numbers stay true when the process that counted them is gone."""
 
@@ -68,6 +71,8 @@ def _together(family: Family, sample: Sample, value: float) -> float:
         return min(value, sample.value)
     if family.kind == "gauge" and family.name.endswith(GREATEST):
         return max(value, sample.value)
+    if family.kind == "gauge" and family.name.endswith(LEAST):
+        return min(value, sample.value)
     return value + sample.value
 
 

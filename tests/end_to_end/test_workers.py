@@ -339,3 +339,16 @@ def test_what_is_wrong_is_said_once_and_ends_the_start(crew, fake_engine) -> Non
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.count(str(in_the_way)) == 1
+
+
+def test_serve_runs_one_engine_under_all_its_workers(start_server, redis, tmp_path) -> None:
+    with start_server(tmp_path, "--workers", "2", "--redis-url", redis.url) as server:
+        assert server.printed.count("sk-shoal-") == 2, "one key, shown and in the example"
+        reply = server.embed(server.api_key, {"model": "all-minilm-l6-v2", "input": "Herring swim in shoals."})
+        assert reply.status_code == 200
+        server.until(lambda: "shoal_gateway_workers 2.0" in httpx.get(f"{server.url}/metrics").text, "both serve")
+        children = psutil.Process(server.process.pid).children()
+        assert sorted("shoal.workers" in child.cmdline() for child in children) == [False, True, True]
+        assert server.stop() == 0
+        assert not any(child.is_running() for child in children)
+        assert "Traceback" not in server.printed

@@ -14,6 +14,7 @@ class Worker:
         self.seconds = Histogram("took_seconds", "Time.", buckets=(0.1, 1.0), registry=self.registry)
         self.inflight = Gauge("inflight", "Now.", registry=self.registry)
         self.age = Gauge("policy_age_seconds", "Age.", registry=self.registry)
+        self.up = Gauge("store_up", "Whether.", registry=self.registry)
         self.nodes = Gauge("pool_nodes", "Nodes.", ["pool"], registry=self.registry)
 
 
@@ -37,6 +38,8 @@ def two_workers() -> tuple[Worker, Worker]:
     other.inflight.set(5)
     one.age.set(0.25)
     other.age.set(0.75)
+    one.up.set(1)
+    other.up.set(0)
     one.nodes.labels("default").set(4)
     other.nodes.labels("default").set(3)
     return one, other
@@ -54,6 +57,7 @@ def test_counters_and_histograms_add_and_gauges_by_what_they_are() -> None:
         "took_seconds_sum": 0.55,
         "inflight": 7.0,
         "policy_age_seconds": 0.75,
+        "store_up": 0.0,
         "pool_nodes[('pool', 'default')]": 4.0,
     }
 
