@@ -22,6 +22,8 @@ class Intake:
         self._ended = asyncio.Event()
         self._connecting: set[asyncio.Task[None]] = set()
         self._unsaid = 0
+        """Connections that have closed and that the parent does not know of yet."""
+        self._no_room = False
 
     def open(self, protocol: Callable[[], BoundedHttp]) -> None:
         """Take connections from now on, each with a new protocol."""
@@ -68,5 +70,19 @@ class Intake:
 
     def _say_closed(self) -> None:
         self._unsaid += 1
-        with contextlib.suppress(OSError):  # no room: it is said with the next; or nobody there
+        if not self._no_room:
+            self._say()
+
+    def _say(self) -> None:
+        try:
             self._unsaid -= self._sock.send(b"\0" * self._unsaid)
+        except BlockingIOError:
+            self._no_room = True
+            self._loop.add_writer(self._sock, self._say_again)
+        except OSError:  # nobody is there to hear it
+            self._unsaid = 0
+
+    def _say_again(self) -> None:
+        self._loop.remove_writer(self._sock)
+        self._no_room = False
+        self._say()

@@ -36,12 +36,16 @@ class Desk:
         self.open += 1
         return True
 
-    def count_closed(self) -> None:
-        """Take up what the worker said."""
+    def count_closed(self) -> bool:
+        """Take up what the worker said; False once it is gone."""
         try:
-            self.open -= len(self.sock.recv(4096))
-        except (BlockingIOError, ConnectionResetError):
-            return
+            closed = len(self.sock.recv(4096))
+        except BlockingIOError:
+            return True
+        except ConnectionResetError:
+            return False
+        self.open -= closed
+        return closed > 0
 
 
 class Reception:
@@ -57,6 +61,7 @@ class Reception:
     def add(self, desk: Desk) -> None:
         """Hand connections to this one too."""
         self._desks.append(desk)
+        self._loop.add_reader(desk.sock, self._listen_to, desk)
         self._accept_again()
 
     def remove(self, desk: Desk) -> None:
@@ -64,6 +69,7 @@ class Reception:
         if desk not in self._desks:
             return
         self._desks.remove(desk)
+        self._loop.remove_reader(desk.sock)
         desk.sock.shutdown(socket.SHUT_WR)
         if not self._desks and not self._closed:
             self._loop.remove_reader(self._sock)
@@ -75,6 +81,10 @@ class Reception:
         if self._pause is not None:
             self._pause.cancel()
         self._sock.close()
+
+    def _listen_to(self, desk: Desk) -> None:
+        if not desk.count_closed():
+            self._loop.remove_reader(desk.sock)
 
     def _accept_again(self) -> None:
         self._pause = None
@@ -97,8 +107,6 @@ class Reception:
                     return
 
     def _hand_out(self, connection: socket.socket) -> bool:
-        for desk in self._desks:
-            desk.count_closed()
         return any(desk.hand_over(connection) for desk in sorted(self._desks, key=lambda desk: desk.open))
 
     def _rest(self) -> None:

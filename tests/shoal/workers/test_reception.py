@@ -108,6 +108,15 @@ async def test_closed_connections_make_room(server) -> None:
     assert await server.connect(5) == [b"a"] * 5
 
 
+async def test_all_that_close_at_once_are_counted(server) -> None:
+    server.hire(b"a")
+    await server.connect(400)
+    for _, writer in server._open:
+        writer.close()
+    while server.held[b"a"] or server.desks[b"a"].open:
+        await asyncio.sleep(0.001)
+
+
 async def test_a_new_worker_is_filled_first(server) -> None:
     server.hire(b"a")
     await server.connect(6)
