@@ -1,6 +1,7 @@
 import asyncio
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,48 @@ async def play(store, clock, begin, taken):
             await store.seed({month: facts[0]}, moment_of(clock.now).month)
         elif name == "peek":
             yield list(await store.peek(facts[0]))
+
+
+REQUESTS, TOKENS, MONTH = LIMITS[0], LIMITS[1], LIMITS[4]
+RARE = {
+    "a sum that misses by a rounding": (
+        1_700_000_000.3,
+        [("reserve", [REQUESTS], 1)] * 3 + [("pass", 20.0), ("reserve", [REQUESTS], 1)] * 20,
+    ),
+    "a lease of January that is reaped in February": (
+        END_OF_JANUARY - 10,
+        [
+            ("seed", 0),
+            ("reserve", [MONTH], 40),
+            ("pass", 20.0),
+            ("reserve", [MONTH], 100),
+            ("pass", LEASE_SECONDS - 15),
+            ("reserve", [MONTH], 1),
+            ("peek", [MONTH]),
+        ],
+    ),
+    "a month to be seeded, and a state of the future": (
+        END_OF_JANUARY + DAY,
+        [
+            ("reserve", [TOKENS], 100),
+            ("pass", -30.0),
+            ("reserve", [TOKENS, MONTH], 1),
+            ("pass", 30.0),
+            ("peek", [TOKENS]),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_what_chance_would_seldom_find_is_as_exact(redis, name):
+    async def compare(store):
+        begin, taken = RARE[name]
+        expected = [answer async for answer in play(MemoryQuotaStore(clock), clock, begin, taken)]
+        assert [answer async for answer in play(store, clock, begin, taken)] == expected
+
+    clock = Clock(0.0)
+    run(redis.url, compare, clock)
 
 
 @settings(EXACT, max_examples=250)
