@@ -114,12 +114,15 @@ def parse_url(text: str) -> URL:
 
 
 def create_pool(url: URL) -> AsyncEngine:
-    """Connections to `url`: SQLite in WAL with foreign keys, PostgreSQL checked before use so that it may restart."""
+    """Connections to `url`: SQLite in WAL with foreign keys, PostgreSQL checked before use so that it may restart.
+
+    What statements carry is left out of their errors, which are logged.
+    """
     if url.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": 10})
+        return create_async_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args={"timeout": 10})
     # isolation_level None: the driver starts no transactions of its own, `_begin` says which kind.
     options = {"isolation_level": None, "timeout": BUSY_TIMEOUT, "async_creator_fn": connect_sqlite}
-    pool = create_async_engine(url, connect_args=options)
+    pool = create_async_engine(url, hide_parameters=True, connect_args=options)
     event.listen(pool.sync_engine, "connect", _prepare_sqlite)
     event.listen(pool.sync_engine, "begin", _begin_sqlite)
     return pool

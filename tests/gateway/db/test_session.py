@@ -4,12 +4,13 @@ import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from gateway.db import queries, session
 from gateway.db.errors import DatabaseBusy, DatabaseCorrupt, DatabaseNotMigrated, DatabaseUnreachable, explain
 from gateway.db.session import Database, parse_url
-from gateway.db.tables import ApiKey, ModelGrant, Tenant
+from gateway.db.tables import ApiKey, ModelGrant, Operator, Tenant
 from gateway.services.audit import Actor, begin_change, record
 
 pytestmark = pytest.mark.anyio
@@ -211,3 +212,18 @@ def test_only_the_drivers_errors_are_explained(error) -> None:
 def test_every_error_of_the_database_is_a_503_with_a_message() -> None:
     for kind in (DatabaseBusy, DatabaseCorrupt, DatabaseUnreachable):
         assert (kind("why").status, kind("why").message) == (503, "why")
+
+
+async def test_an_error_of_the_database_says_nothing_of_what_was_stored(database: Database) -> None:
+    """Errors are logged, and rows hold hashes of passwords."""
+    row = Operator(name="ada", password_hash="$argon2id$kept", role="admin", created_at=datetime.now(UTC))
+
+    async def store_twice() -> None:
+        async with database.transaction() as it:
+            it.add(row)
+            await it.flush()
+            await it.execute(insert(Operator).values(row.model_dump()))
+
+    with pytest.raises(IntegrityError) as failed:
+        await store_twice()
+    assert "$argon2id$kept" not in str(failed.value)
