@@ -14,7 +14,7 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Sc
 from gateway.api.answers import Answer
 from gateway.api.model_choice import key_of
 from gateway.api.rate_headers import rate_headers
-from gateway.call import SCOPE_KEY, Call
+from gateway.call import SCOPE_KEY, Call, header_fields
 from gateway.errors import ClientGone, GatewayError, error_body, error_headers, plain_error_body
 from gateway.services.opened import Services
 from gateway.services.snapshot import KeyEntry
@@ -22,7 +22,8 @@ from gateway.services.spool import NoRoom
 from gateway.services.usage import UsageEvent
 from policies.quota import Standings
 
-SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9_/][A-Za-z0-9._:/+=-]{0,127}")
+"""What no spreadsheet that opens an export takes for a formula."""
 REFUSED = 400
 """From this status on, what was not admitted was refused."""
 
@@ -39,7 +40,7 @@ class Shell:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
+        headers = header_fields(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         call = Call(given.decode() if SANE_REQUEST_ID.fullmatch(given) else f"req_{token_hex(16)}", headers)
         cast(dict[str, Any], scope)[SCOPE_KEY] = call

@@ -81,7 +81,9 @@ class RunningGateway:
         return Caller(tenant, made.id, made.key)
 
     def request(self, method, path, caller=None, **options):
-        headers = {**(caller.headers if caller else {}), **options.pop("headers", {})}
+        headers = options.pop("headers", {})
+        if caller is not None:
+            headers = {**caller.headers, **headers}
         return httpx.request(method, self.url + path, headers=headers, timeout=30, **options)
 
     def post(self, path, caller=None, **options):
