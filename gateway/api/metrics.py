@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -17,8 +18,12 @@ from gateway.call import call_of
 from gateway.errors import AuthenticationFailed, RouteNotFound
 from gateway.services.opened import Services
 
-FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
-"""A request with one of these came through a proxy, and its peer address says nothing of its origin."""
+FORWARDED = frozenset(
+    {b"forwarded", b"x-real-ip", b"via", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip", b"x-original-host"}
+)
+"""A request with one of these, or any `x-forwarded-…`, came through a proxy: its peer says nothing of its origin."""
+OWN_NAME = re.compile(rb"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?", re.IGNORECASE)
+"""What this machine calls itself: another Host is a proxy's, or a page's whose name was made to point here."""
 
 
 def metrics_route(services: Services, crew: Crew | None = None) -> HTTPRouteHandler:
@@ -43,7 +48,7 @@ def allow(metrics_key: str | None, headers: Mapping[bytes, bytes], client: tuple
     if metrics_key:
         if not hmac.compare_digest((credential(headers) or "").encode("latin-1"), metrics_key.encode()):
             raise AuthenticationFailed("The metrics key is missing or wrong.", code="invalid_metrics_key")
-    elif not is_local(client) or any(name in headers for name in FORWARDED):
+    elif not (is_local(client) and is_direct(headers)):
         raise RouteNotFound("GET", "/metrics")
 
 
@@ -53,6 +58,13 @@ def is_local(client: tuple[str, int] | None) -> bool:
         return client is not None and ip_address(client[0]).is_loopback
     except ValueError:
         return False
+
+
+def is_direct(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the request came through no proxy that says so, to a name that only this machine has."""
+    if not FORWARDED.isdisjoint(headers) or any(name.startswith(b"x-forwarded-") for name in headers):
+        return False
+    return OWN_NAME.fullmatch(headers.get(b"host", b"localhost").strip()) is not None
 
 
 def observe_background(services: Services) -> None:
