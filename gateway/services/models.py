@@ -159,6 +159,15 @@ def _check(model: NewModel) -> None:
             raise RequestError(
                 f"The model's {what} {text[:100]!r} is empty, too long or has control characters.", param=what
             )
+    if model.source is not None and "://" in model.source:
+        raise RequestError(
+            "The model's source is a URL, and nodes fetch from the hub alone; give a hub id or the path of a folder.",
+            param="source",
+        )
+    if model.revision is not None and (".." in model.revision or model.revision.startswith(("/", "-"))):
+        raise RequestError(
+            f"{model.revision[:100]!r} is no revision; give a commit, a tag or a branch.", param="revision"
+        )
 
 
 def _info(row: Model, aliases: Sequence[str]) -> ModelInfo:
