@@ -114,7 +114,7 @@ async def play(store, clock, begin, taken):
 REQUESTS, TOKENS, MONTH = LIMITS[0], LIMITS[1], LIMITS[4]
 RARE = {
     "a sum that misses by a rounding": (
-        1_700_000_000.3,
+        1000.1,
         [("reserve", [REQUESTS], 1)] * 3 + [("pass", 20.0), ("reserve", [REQUESTS], 1)] * 20,
     ),
     "a lease of January that is reaped in February": (
