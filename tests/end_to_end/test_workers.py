@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -48,12 +49,32 @@ def until(condition: Callable[[], object], what: str, limit: float = 30.0) -> No
     pytest.fail(f"not within {limit} s: {what}")
 
 
+def shoal(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "shoal", *words, "--data-dir", str(folder)],
+        env=environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def new_key(folder: Path, tenant: str, *limits: str) -> dict[str, str]:
+    shoal(folder, "tenant", "create", tenant)
+    shoal(folder, "allow", "add", "*", "--tenant", tenant)
+    if limits:
+        shoal(folder, "quota", "set", "--tenant", tenant, *limits)
+    made: dict[str, str] = json.loads(shoal(folder, "key", "create", "--tenant", tenant, "--json"))
+    return made
+
+
 @dataclass
 class Crew:
     """A running `shoal gateway --workers 3`."""
 
     folder: Path
     port: int
+    key: str
+    """Of a tenant `acme` without limits."""
     process: subprocess.Popen[bytes]
     clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -69,20 +90,11 @@ class Crew:
         return []
 
     def shoal(self, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "shoal", *words, "--data-dir", str(self.folder)],
-            env=environment(), capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return shoal(self.folder, *words)
 
     def new_key(self, tenant: str, *limits: str) -> tuple[str, str]:
         """The id and the text of a key of a new tenant, known to every worker."""
-        self.shoal("tenant", "create", tenant)
-        self.shoal("allow", "add", "*", "--tenant", tenant)
-        if limits:
-            self.shoal("quota", "set", "--tenant", tenant, *limits)
-        made = json.loads(self.shoal("key", "create", "--tenant", tenant, "--json"))
+        made = new_key(self.folder, tenant, *limits)
         until(lambda: all(self.ask(client, made["key"]) == 200 for client in self.each()), "every worker knows the key")
         return made["id"], made["key"]
 
@@ -133,23 +145,31 @@ def fake_engine() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def start_crew(fake_engine, new_redis, tmp_path_factory) -> Iterator[Callable[[], Crew]]:
+def filled(tmp_path_factory) -> tuple[Path, str]:
+    """A data folder with a model and a tenant, and that tenant's key."""
+    folder = tmp_path_factory.mktemp("filled")
+    shoal(folder, "migrate")
+    shoal(folder, "model", "add", MODEL)
+    return folder, new_key(folder, "acme")["key"]
+
+
+@pytest.fixture(scope="module")
+def start_crew(filled, fake_engine, new_redis, tmp_path_factory) -> Iterator[Callable[[], Crew]]:
     redis = new_redis()
     with contextlib.ExitStack() as stack:
 
         def start() -> Crew:
+            template, key = filled
             folder = tmp_path_factory.mktemp("crew")
+            shutil.copytree(template, folder, dirs_exist_ok=True)
             port = free_port()
-            crew = Crew(folder, port, subprocess.Popen(["true"]))
-            crew.process.wait()
-            crew.shoal("migrate")
-            crew.shoal("model", "add", MODEL)
             log = stack.enter_context((folder / "log").open("wb"))
             words = ["--workers", str(WORKERS), "--redis-url", redis.url, "--node", fake_engine]
             words += ["--port", str(port), "--data-dir", str(folder), "--grace-period", "10"]
-            crew.process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "shoal", "gateway", *words], env=environment(), stdout=log, stderr=log
             )
+            crew = Crew(folder, port, key, process)
             stack.callback(crew.process.wait, 30)
             stack.callback(crew.process.kill)
             stack.callback(crew.clients.close)
@@ -211,11 +231,10 @@ def test_connections_are_spread_evenly(crew) -> None:
 
 
 def test_any_workers_metrics_are_those_of_all(crew) -> None:
-    _, key = crew.new_key("measured")
     before = crew.metrics().get("shoal_gateway_requests_total", 0)
     clients = crew.each()
     for client in clients:
-        assert crew.embed(key, client=client) == 200
+        assert crew.embed(crew.key, client=client) == 200
     pages = [client.get("/metrics").text for client in clients]
     for page in pages:
         counts = re.findall(
@@ -267,9 +286,8 @@ def test_signing_in_and_out_holds_at_every_worker(crew) -> None:
 
 def test_a_worker_that_is_killed_fails_its_own_requests_alone_and_is_replaced(start_crew) -> None:
     crew = start_crew()
-    _, key = crew.new_key("busy")
     callers = 6
-    with Load(crew, key, callers) as load:
+    with Load(crew, crew.key, callers) as load:
         for _ in range(2):
             before = crew.metrics()["shoal_gateway_requests_total"]
             victim = crew.workers[0]
@@ -288,8 +306,7 @@ def test_a_worker_that_is_killed_fails_its_own_requests_alone_and_is_replaced(st
 
 def test_workers_that_are_told_to_go_one_by_one_fail_no_request(start_crew) -> None:
     crew = start_crew()
-    _, key = crew.new_key("rolled")
-    with Load(crew, key, 6) as load:
+    with Load(crew, crew.key, 6) as load:
         for worker in crew.workers:
             worker.terminate()
             worker.wait(15)
@@ -305,17 +322,16 @@ def test_workers_that_are_told_to_go_one_by_one_fail_no_request(start_crew) -> N
 
 def test_a_stop_finishes_what_every_worker_has_and_exits_0(start_crew) -> None:
     crew = start_crew()
-    _, key = crew.new_key("slow")
     workers = crew.workers
     with concurrent.futures.ThreadPoolExecutor(6) as callers:
-        in_flight = [callers.submit(crew.embed, key, "__sleep 1.5__") for _ in range(6)]
+        in_flight = [callers.submit(crew.embed, crew.key, "__sleep 1.5__") for _ in range(6)]
         until(lambda: crew.metrics()["shoal_gateway_inflight"] >= 7, "all requests are in flight")
         began = time.monotonic()
         assert crew.stop() == 0
         assert time.monotonic() - began < 8
         assert [request.result() for request in in_flight] == [200] * 6
     assert not any(worker.is_running() for worker in workers)
-    exported = crew.shoal("usage", "export", "--tenant", "slow", "--from", "2020-01-01", "--format", "jsonl")
+    exported = crew.shoal("usage", "export", "--tenant", "acme", "--from", "2020-01-01", "--format", "jsonl")
     assert len(exported.splitlines()) == 6
 
 
