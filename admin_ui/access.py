@@ -1,7 +1,7 @@
 """Who may see which page: the one place that decides, for every handler, and denies by default.
 
-A handler is open to visitors only if it says `PUBLIC`. Every request that may change something must carry the token of
-its session.
+A handler is open to visitors only if it says `PUBLIC`, and to operators of one tenant only if it says `CONFINED`. Every
+request that may change something must carry the token of its session.
 """
 
 import re
@@ -17,12 +17,15 @@ from litestar.types import Guard
 
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, LIFETIME, Session, Sessions
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, PermissionDenied
+from gateway.services.console_sessions import has_ended
 from gateway.services.operators import OperatorInfo, find_operator
 
 PREFIX = "/admin"
 PUBLIC = {"public": True}
 """`opt` of a handler that visitors may reach."""
+CONFINED = {"confined": True}
+"""`opt` of a handler that shows nothing of other tenants, so that an operator of one may reach it."""
 LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _OWN_PATH = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/?=&%._~+,:@-]*)?")
@@ -39,16 +42,30 @@ class FormNotOurs(GatewayError):
     type = "permission_error"
 
 
+class WrongHost(GatewayError):
+    """The request names a host at which the console is not to answer: another site's name for this address."""
+
+    status = 421
+    type = "invalid_request_error"
+
+
 def access_guard(sessions: Sessions, services: ConsoleServices) -> Guard:
     """Refuse what may not pass. Handlers find the session in `request.auth` and its operator in `request.user`."""
+    hosts = frozenset(host.lower() for host in services.settings.console_hosts)
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if "\0" in connection.scope["path"]:  # no file or row has such a name, and asking for one is an error
             raise NotFoundException
+        if hosts and _host_name(connection.headers.get("host", "")) not in hosts:
+            raise WrongHost("The console does not answer at this address.")
         session = sessions.read(connection.cookies.get(COOKIE))
         connection.scope["auth"] = session
         if not handler.opt.get("public"):
-            connection.scope["user"] = await _operator(services, session)
+            connection.scope["user"] = operator = await _operator(services, session)
+            if operator.tenant_id is not None and not handler.opt.get("confined"):
+                raise PermissionDenied(
+                    "This page shows every tenant, and you are an operator of one: use the admin API."
+                )
         if isinstance(connection, Request) and connection.method not in LOOKS:
             await _require_csrf_token(connection, sessions, session)
 
@@ -56,12 +73,13 @@ def access_guard(sessions: Sessions, services: ConsoleServices) -> Guard:
 
 
 async def _operator(services: ConsoleServices, session: Session | None) -> OperatorInfo:
-    """Who signed in, as the register knows them now: one who was removed is out at once."""
+    """Who signed in, as the register knows them now: one who was removed or has signed out is out at once."""
     if session is None or session.operator is None:
         raise SignInNeeded
     async with services.database.reading() as db_session:
         operator = await find_operator(db_session, session.operator)
-    if operator is None:
+        ended = await has_ended(db_session, session.id)
+    if operator is None or ended:
         raise SignInNeeded
     return operator
 
@@ -73,8 +91,16 @@ async def _require_csrf_token(request: Request[Any, Any, Any], sessions: Session
         raise FormNotOurs("This form is out of date or did not come from the console. Go back, reload and try again.")
 
 
-def session_cookie(request: Request[Any, Any, Any], sessions: Sessions, session: Session) -> Cookie:
-    """The cookie that carries a session; https only where the console itself was reached so."""
+def _host_name(host: str) -> str:
+    """A Host header without its port."""
+    return re.sub(r":[0-9]*$", "", host).lower()
+
+
+def session_cookie(
+    request: Request[Any, Any, Any], services: ConsoleServices, sessions: Sessions, session: Session
+) -> Cookie:
+    """The cookie that carries a session; https only where the console was reached so, or says that it is."""
+    public_url = services.settings.public_url or ""
     return Cookie(
         key=COOKIE,
         value=sessions.cookie(session),
@@ -82,7 +108,7 @@ def session_cookie(request: Request[Any, Any, Any], sessions: Sessions, session:
         max_age=LIFETIME,
         httponly=True,
         samesite="lax",
-        secure=request.scope["scheme"] == "https",
+        secure=request.scope["scheme"] == "https" or public_url.startswith("https:"),
     )
 
 

@@ -28,15 +28,14 @@ def create_admin_app(
     *,
     session_key: bytes,
     clock: Callable[[], float] = time.time,
-    steady_clock: Callable[[], float] = time.monotonic,
 ) -> Litestar:
     """The console over opened services.
 
-    `session_key` (32 random bytes at least, kept between starts) signs sessions. `clock` gives Unix seconds for them,
-    `steady_clock` seconds for the sign-in throttle.
+    `session_key` (32 random bytes at least, kept between starts, the same on every gateway) signs sessions. `clock`
+    gives Unix seconds.
     """
     sessions = Sessions(session_key, clock)
-    throttle = SignInThrottle(steady_clock)
+    throttle = SignInThrottle(services.database, session_key, clock)
     static_files = create_static_files_router(
         path="/static",
         directories=[STATIC],

@@ -8,13 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.services.nodes import Node
 from gateway.services.snapshot import PolicySnapshot
+from gateway.settings import GatewaySettings
 
 
-class ReadsDatabase(Protocol):
-    """Opens sessions that see one consistent state and take no lock."""
+class OpensDatabase(Protocol):
+    """Opens sessions on the database."""
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session whose changes are committed at the end of the block, or all undone."""
 
     def reading(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A session for the length of the block."""
+        """A session that sees one consistent state and takes no lock."""
 
 
 class KnowsPolicies(Protocol):
@@ -37,7 +41,11 @@ class ConsoleServices(Protocol):
     """The opened services of a gateway, as far as pages show them."""
 
     @property
-    def database(self) -> ReadsDatabase:
+    def settings(self) -> GatewaySettings:
+        """What the operator chose at the start."""
+
+    @property
+    def database(self) -> OpensDatabase:
         """Operators and tenants."""
 
     @property

@@ -30,24 +30,20 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Sessions:
-    """Starts, reads and ends sessions under one signing key. `clock` gives Unix seconds."""
+    """Starts and reads sessions under one signing key. `clock` gives Unix seconds.
+
+    Which of them were ended before their time is in the database (`gateway.services.console_sessions`).
+    """
 
     def __init__(self, key: bytes, clock: Callable[[], float]) -> None:
         if len(key) < SHORTEST_KEY:
             raise ValueError(f"the session key has {len(key)} bytes; at least {SHORTEST_KEY} are needed")
         self._key = key
         self._clock = clock
-        self._ended: dict[str, int] = {}
 
     def start(self, operator: str | None = None) -> Session:
         """A new session, of an operator or a visitor."""
         return Session(secrets.token_urlsafe(24), int(self._clock()) + LIFETIME, operator)
-
-    def end(self, session: Session) -> None:
-        """Accept the session no more in this process, even if somebody kept a copy of the cookie."""
-        now = self._clock()
-        self._ended = {id_: expires for id_, expires in self._ended.items() if expires > now}
-        self._ended[session.id] = session.expires
 
     def cookie(self, session: Session) -> str:
         """The cookie's value."""
@@ -55,7 +51,7 @@ class Sessions:
         return f"{_text(payload)}.{_text(self._sign('session', payload))}"
 
     def read(self, cookie: str | None) -> Session | None:
-        """The session that a cookie proves; None for one that is absent, forged, over or ended."""
+        """The session that a cookie proves; None for one that is absent, forged or over."""
         payload, _, signature = (cookie or "").partition(".")
         try:
             signed, mac = _bytes(payload), _bytes(signature)
@@ -64,7 +60,7 @@ class Sessions:
         if not hmac.compare_digest(mac, self._sign("session", signed)):
             return None
         session = msgspec.json.decode(signed, type=Session)
-        return session if session.expires > self._clock() and session.id not in self._ended else None
+        return session if session.expires > self._clock() else None
 
     def csrf_token(self, session: Session) -> str:
         """What every form of this session carries."""

@@ -1,66 +1,62 @@
-"""How often somebody may try to sign in: a few times at once, then slowly; per operator name and per address.
+"""How often somebody may try to sign in: a few times at once, then slowly. The counts are those of all gateways.
 
-A try counts before its password is looked at, so that trying in parallel gains nothing; the right password takes its
-own try back. Memory is bounded: past `MOST_KEPT` the counts that were touched longest ago are forgotten.
+Tries count for the operator's name together with the address they come from, and for that address over all names, and
+not for a name alone: otherwise anybody could keep an operator out by trying wrong passwords for their name. A try
+counts before its password is looked at, so that trying in parallel gains nothing; the right one takes its own try back.
 """
 
 import asyncio
-from collections import OrderedDict
+import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+
+from admin_ui.ports import OpensDatabase
+from gateway.services.sign_in_tries import Allowance, Counts, count_try, forget_tries, forgive_try
 
 MOST_KEPT = 10_000
 CHECKS_AT_ONCE = 2
 """Passwords looked at side by side: each takes a core for a fifth of a second, and 64 MiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """How many tries at once, and how long until one of them is free again."""
-
-    burst: int
-    seconds_each: float
-
+TIDY_INTERVAL = 10.0
+"""Seconds between two deletions of what counts no more."""
 
 PER_NAME = Allowance(burst=5, seconds_each=60.0)
+"""For one name from one address."""
 PER_ADDRESS = Allowance(burst=20, seconds_each=15.0)
 
 
 class SignInThrottle:
-    """Counts tries. `clock` gives seconds that never run backwards. Passwords are looked at within `checking`."""
+    """Counts tries. `clock` gives Unix seconds. Passwords are looked at within `checking`."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, database: OpensDatabase, key: bytes, clock: Callable[[], float]) -> None:
         self.checking = asyncio.Semaphore(CHECKS_AT_ONCE)
+        self._database = database
+        self._key = key
         self._clock = clock
-        self._drained_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._tidied = 0.0
 
-    def admit(self, name: str, address: str) -> float:
+    async def admit(self, name: str, address: str) -> float:
         """Count one try. Returns 0, or the seconds to wait; a refused try does not count."""
         now = self._clock()
-        wait = 0.0
-        drained: dict[tuple[str, str], float] = {}
-        for key, allowance in _keys(name, address):
-            drained[key] = max(now, self._drained_at.get(key, now)) + allowance.seconds_each
-            wait = max(wait, drained[key] - now - allowance.burst * allowance.seconds_each)
-        if wait > 0:
-            return wait
-        for key, until in drained.items():
-            self._drained_at[key] = until
-            self._drained_at.move_to_end(key)
-        while len(self._drained_at) > MOST_KEPT:
-            self._drained_at.popitem(last=False)
-        return 0.0
+        async with self._database.transaction() as session:
+            wait = await count_try(session, self._counts(name, address), now)
+        if abs(now - self._tidied) > TIDY_INTERVAL:
+            self._tidied = now
+            async with self._database.transaction() as session:
+                await forget_tries(session, now, MOST_KEPT)
+        return wait
 
-    def forgive(self, name: str, address: str) -> None:
+    async def forgive(self, name: str, address: str) -> None:
         """Take one try back: its password was right."""
-        for key, allowance in _keys(name, address):
-            if key in self._drained_at:
-                self._drained_at[key] -= allowance.seconds_each
+        async with self._database.transaction() as session:
+            await forgive_try(session, self._counts(name, address), self._clock())
 
+    def _counts(self, name: str, address: str) -> Counts:
+        place = _network(address)
+        return (self._subject("name", place, name), PER_NAME), (self._subject("address", place), PER_ADDRESS)
 
-def _keys(name: str, address: str) -> tuple[tuple[tuple[str, str], Allowance], ...]:
-    return (("name", name[:100]), PER_NAME), (("address", _network(address)), PER_ADDRESS)
+    def _subject(self, *parts: str) -> bytes:
+        """Nobody who reads the database can tell what was typed."""
+        return hmac.digest(self._key, "\0".join(("sign-in", *parts)).encode("utf-8", "surrogatepass"), "sha256")
 
 
 def _network(address: str) -> str:

@@ -6,8 +6,20 @@ import sys
 from benchmarks.processes import NotMeasurable
 from shoal.failures import StartFailure
 
-BENCHMARKS = ("end_to_end", "gateway", "families", "many_models", "scheduler", "simulation", "swap")
-UNNAMED = BENCHMARKS[:2]
+BENCHMARKS = (
+    "crashes",
+    "end_to_end",
+    "exact_quotas",
+    "families",
+    "gateway",
+    "litellm",
+    "many_models",
+    "scheduler",
+    "simulation",
+    "snapshot",
+    "swap",
+)
+UNNAMED = ("end_to_end", "gateway")
 """Run where none is named."""
 
 

@@ -73,7 +73,7 @@ class FakeEngine:
         if path == b"/rerank":
             rerank = self._rerank.decode(body)
             return self._steered(rerank.documents, self._reranked(rerank))
-        if path in {b"/load", b"/unload"}:
+        if path in {b"/load", b"/unload", b"/pin", b"/unpin"}:
             return 200, self._encode(self.status()), 0.0
         return 404, self._encode(ErrorReply("not_found", "No such call.")), 0.0
 

@@ -16,6 +16,7 @@ SHOAL = (sys.executable, "-m", "shoal")
 MODEL = "all-minilm-l6-v2"
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
 PLENTY = ("--rpm", "10000000", "--tpm", "1000000000")
+PLENTY_OF_ALL = (*PLENTY, "--tokens-per-month", "1000000000000", "--concurrency", "10000")
 """Limits that are checked like any other and never reached."""
 FOLLOW_LIMIT = 10.0
 """Seconds for a running gateway to take up a change."""
@@ -51,7 +52,7 @@ def serving() -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def gateway_alone(node: str, core: int) -> Iterator[tuple[str, str, int]]:
+def gateway_alone(node: str, core: int, redis_url: str | None = None) -> Iterator[tuple[str, str, int]]:
     """`shoal gateway` on one core in front of `node`, every policy on; its address, an API key and its process id."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -62,9 +63,11 @@ def gateway_alone(node: str, core: int) -> Iterator[tuple[str, str, int]]:
         shoal(folder, "allow", "add", "sentence-transformers/*", "--tenant", "bench")
         shoal(folder, "allow", "add", "--deny", "*/secret-*", "--tenant", "bench")
         key_id, key = new_key(folder, "bench")
-        for limited in ((), ("--model", "*MiniLM*"), ("--key", key_id)):
+        shoal(folder, "quota", "set", "--tenant", "bench", *PLENTY_OF_ALL)
+        for limited in (("--model", "*MiniLM*"), ("--key", key_id)):
             shoal(folder, "quota", "set", "--tenant", "bench", *PLENTY, *limited)
         command = [*SHOAL, "gateway", "--port", str(port), "--data-dir", folder, "--node", node]
+        command += ["--redis-url", redis_url] if redis_url is not None else []
         with running(command, ready=f"{url}/health/ready", core=core) as pid:
             yield url, key, pid
 

@@ -103,9 +103,17 @@ async def live() -> Response[bytes]:
 
 
 def require_secret(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Refuse every caller that does not show this node's secret, compared in constant time."""
+    """Refuse every caller that does not show this node's secret, compared in constant time.
+
+    A node without one is for this machine's programs; a page in a browser on it, which says where it comes from, is
+    none of them.
+    """
     secret = _runtime(connection).settings.secret
-    if not secret or handler.opt.get("public"):
+    if handler.opt.get("public"):
+        return
+    if not secret:
+        if "origin" in connection.headers:
+            raise Unauthorized("This node takes no requests of web pages.")
         return
     scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(credential.encode(), secret.encode()):

@@ -1,6 +1,6 @@
 """The gateway put together: services opened in order and closed in reverse, and the ASGI app that serves from them."""
 
-import time
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -8,6 +8,9 @@ from litestar import Litestar
 from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp
 
+from gateway.api.admin.operation import MOST_BODY, PREFIX
+from gateway.api.admin.routes import admin_routes
+from gateway.api.crew import Crew
 from gateway.api.embeddings import embeddings_route
 from gateway.api.failures import exception_handlers
 from gateway.api.health import health_routes
@@ -16,15 +19,20 @@ from gateway.api.models import model_routes
 from gateway.api.openapi import openapi_route
 from gateway.api.rerank import rerank_route
 from gateway.api.shell import Shell
-from gateway.auth import KeyCheck
+from gateway.auth import KeyCheck, check_routes
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
+from gateway.services.budgets import Budgets
 from gateway.services.memory_quota import MemoryQuotaStore
 from gateway.services.nodes import NodeDirectory
 from gateway.services.opened import Services
 from gateway.services.quota import Quota
-from gateway.services.snapshot import SnapshotFeed
+from gateway.services.quota_outage import GuardedQuotaStore
+from gateway.services.redis_quota import RedisQuotaStore
+from gateway.services.retention import Retention
+from gateway.services.snapshot_feed import SnapshotFeed
+from gateway.services.spool import Spool
 from gateway.services.usage import UsageRecorder
 from gateway.settings import GatewaySettings
 from gateway.transport import AsyncioTransport
@@ -34,15 +42,20 @@ from gateway.transport import AsyncioTransport
 async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
     """Open everything a gateway needs; whatever was opened is closed in reverse, usage flushed last but the database.
 
-    Raises DatabaseUnusable where the policies can not be read.
+    Raises DatabaseUnusable where the policies can not be read, SpoolUnusable where usage can not be kept, and
+    RedisAddressInvalid.
     """
     async with AsyncExitStack() as stack:
         database = Database.open(settings.database_url)
         stack.push_async_callback(database.close)
         feed = await SnapshotFeed.open(database, settings.snapshot_interval)
         stack.push_async_callback(feed.close)
-        usage = UsageRecorder.open(database, settings.usage_flush_interval)
+        spool = await open_spool(settings)
+        usage = UsageRecorder.open(database, settings.usage_flush_interval, spool)
         stack.push_async_callback(usage.close)
+        if settings.usage_retention is not None:
+            retention = Retention.open(database, settings.usage_retention)
+            stack.push_async_callback(retention.close)
         engines = EngineClient(AsyncioTransport(), settings.engine_secret)
         stack.push_async_callback(engines.close)
         nodes = NodeDirectory(
@@ -54,23 +67,53 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         )
         nodes.start()
         stack.push_async_callback(nodes.close)
-        quota = Quota(MemoryQuotaStore(time.monotonic))
-        yield Services(settings, database, feed, quota, usage, nodes, engines, GatewayMetrics(settings.nodes))
+        metrics = GatewayMetrics(settings.nodes)
+        shared = None
+        if settings.redis_url is not None:
+            redis = RedisQuotaStore.open(settings.redis_url, settings.quota_timeout)
+            shared = GuardedQuotaStore(redis, settings.quota_outage, metrics)
+            stack.push_async_callback(shared.close)
+        store = shared or MemoryQuotaStore()
+        budgets = Budgets.open(database, feed, store)
+        stack.push_async_callback(budgets.close)
+        quota = Quota(store, budgets)
+        yield Services(settings, database, feed, quota, usage, nodes, engines, metrics, shared)
 
 
-def create_app(services: Services) -> ASGIApp:
-    """The public wires."""
+async def open_spool(settings: GatewaySettings) -> Spool:
+    """The write-ahead file of usage. What lies in it is looked through first, which may take a second per GiB."""
+    if settings.usage_spool is None:
+        return Spool.temporary()
+    return await asyncio.to_thread(Spool.open, settings.usage_spool, settings.usage_spool_limit)
+
+
+def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:
+    """The public wires; `crew` where this process is one of several workers."""
     api = Litestar(
         [
             embeddings_route(services),
             rerank_route(services),
             *model_routes(),
-            *health_routes(services),
-            metrics_route(services),
+            *health_routes(services, crew),
+            metrics_route(services, crew),
             openapi_route(),
         ],
         middleware=[DefineMiddleware(KeyCheck, feed=services.feed, note_use=services.usage.note_use)],
         exception_handlers=exception_handlers(services.metrics, services.settings.max_body_bytes),
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,
+    )
+    check_routes(api)
+    return Shell(api, services)
+
+
+def create_admin_api(services: Services) -> ASGIApp:
+    """The operators' JSON API, with every route under its prefix; whoever mounts it strips nothing."""
+    api = Litestar(
+        admin_routes(services),
+        path=PREFIX,
+        exception_handlers=exception_handlers(services.metrics, MOST_BODY),
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,

@@ -1,19 +1,23 @@
-"""Who is asking: one check before every route, deny by default. A route is open only if its own `opt` says `public`.
+"""Who is asking: one check before every route, deny by default.
 
-Decides by the headers and the policy snapshot alone: no database, no URL, no Host. Of the header spellings that clients
-use, the first that is there counts.
+A route's own `opt` says that it is `public`, or which `scope` a key must have for it; an app with a route that says
+neither is not made. The check goes by the headers and the policy snapshot alone: no database, no URL, no Host. Of the
+header spellings that clients use, the first that is there counts.
 """
 
 import hmac
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from litestar import Litestar
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from gateway.call import call_of
-from gateway.errors import AuthenticationFailed, TenantSuspended
-from gateway.services.keys import hash_secret, parse_key
-from gateway.services.snapshot import KeyEntry, PolicySnapshot, SnapshotFeed
+from gateway.errors import AuthenticationFailed, PermissionDenied, TenantSuspended
+from gateway.services.keys import SCOPES, hash_secret, parse_key
+from gateway.services.snapshot import KeyEntry, PolicySnapshot
+from gateway.services.snapshot_feed import SnapshotFeed
 
 CREDENTIAL_HEADERS = (b"authorization", b"api-key", b"x-api-key", b"x-chroma-token")
 PUBLIC = {"public": True}
@@ -42,7 +46,32 @@ class KeyCheck:
             call.policies = self._feed.current
             call.key = authenticate(call.headers, call.policies)
             self._note_use(call.key.id)
+            if (needed := opt.get("scope")) is not None:
+                authorize(call.key, needed)
         await self._app(scope, receive, send)
+
+
+def check_routes(app: Litestar) -> None:
+    """Raise where a route says neither that it is public nor which scope it needs: nobody thought of who may use it."""
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            raise TypeError(f"{route.path} is not HTTP: no key would be asked for")
+        for handler in route.route_handlers:
+            if handler.http_methods == {"OPTIONS"}:  # Litestar's own: says which methods there are, to any good key
+                continue
+            if not handler.opt.get("public", False) and handler.opt.get("scope") not in SCOPES:
+                raise RuntimeError(f"{route.path} is not public and names no scope of {', '.join(SCOPES)}")
+
+
+def authorize(key: KeyEntry, scope: str) -> None:
+    """Return if the key may be used for this. Raises PermissionDenied, code `missing_scope`."""
+    if key.scopes is not None and scope not in key.scopes:
+        raise PermissionDenied(
+            f"This API key may not be used here: it has no scope '{scope}', only {', '.join(sorted(key.scopes))}. "
+            "Please ask the operator of this service for one that has.",
+            code="missing_scope",
+            param=scope,
+        )
 
 
 def authenticate(headers: Mapping[bytes, bytes], snapshot: PolicySnapshot) -> KeyEntry:

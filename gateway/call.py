@@ -1,6 +1,6 @@
 """What is known of one request while it is served: filled in on the way down, read when the answer leaves."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, TypeVar
@@ -50,6 +50,17 @@ class Call:
             return await work
         finally:
             self.upstream += perf_counter() - began
+
+
+def header_fields(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name; one that came more than once is one list, as RFC 9110 §5.2 has it.
+
+    So two credentials in one header make none that is valid, rather than one that a proxy before us may not have seen.
+    """
+    fields: dict[bytes, bytes] = {}
+    for name, value in raw:
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    return fields
 
 
 def call_of(scope: Any) -> Call:

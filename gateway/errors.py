@@ -6,14 +6,18 @@ GatewayError
 │   └── CostTooHigh             400  no wait would ever make it fit the quota
 ├── AuthenticationFailed        401  no key, or none that is valid
 ├── TenantSuspended             403
+├── PermissionDenied            403  known, but not allowed to do this
 ├── NotFound                    404
 │   ├── ModelNotFound           404  unknown and forbidden alike
 │   └── RouteNotFound           404
 ├── MethodNotAllowed            405
 ├── Conflict                    409  a name is taken, or somebody else changed the thing first
 ├── BodyTooLarge                413
+├── MediaTypeUnsupported        415
+├── PreconditionRequired        428  a change must say which version it was meant for
 ├── QuotaExceeded               429  a limit of the tenant or key: its requests
 │   ├── TokenQuotaExceeded      429  its tokens
+│   ├── ConcurrencyExceeded     429  its requests at one time
 │   └── QuotaSpent              429  waiting does not help
 ├── EngineOverloaded            429  the node's queue is full
 ├── EngineFailed                500  the node failed at this request
@@ -96,6 +100,13 @@ class TenantSuspended(GatewayError):
     type = "permission_error"
 
 
+class PermissionDenied(GatewayError):
+    """The caller is known, and what it asks is not among what it may do."""
+
+    status = 403
+    type = "permission_error"
+
+
 class NotFound(GatewayError):
     """The thing does not exist, or not for this caller."""
 
@@ -155,6 +166,30 @@ class BodyTooLarge(GatewayError):
         )
 
 
+class MediaTypeUnsupported(GatewayError):
+    """The body is not of the one kind that is understood."""
+
+    status = 415
+    type = "invalid_request_error"
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(f"Send the body as {expected}, and say so in content-type.", code="unsupported_media_type")
+
+
+class PreconditionRequired(GatewayError):
+    """The change could undo what somebody else just did, and does not say which version it has seen."""
+
+    status = 428
+    type = "invalid_request_error"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Say which version you change: send its ETag as If-Match, or `*` for whatever it is now.",
+            code="precondition_required",
+            param="If-Match",
+        )
+
+
 class QuotaExceeded(GatewayError):
     """A limit of the tenant or the key is used up. `type` says which: `requests` or `tokens`."""
 
@@ -166,6 +201,12 @@ class TokenQuotaExceeded(QuotaExceeded):
     """The tokens are used up, not the requests."""
 
     type = "tokens"
+
+
+class ConcurrencyExceeded(QuotaExceeded):
+    """As many requests are under way as may be."""
+
+    type = "concurrency"
 
 
 class QuotaSpent(QuotaExceeded):
@@ -237,6 +278,13 @@ class ErrorBody(msgspec.Struct, frozen=True):
     detail: str
 
 
+class PlainErrorBody(msgspec.Struct, frozen=True):
+    """What text-embeddings-inference says."""
+
+    error: str
+    error_type: str
+
+
 def error_body(error: GatewayError) -> bytes:
     """Render an error as JSON."""
     detail = ErrorDetail(error.message, error.type, error.param, error.code)
@@ -246,7 +294,7 @@ def error_body(error: GatewayError) -> bytes:
 def plain_error_body(error: GatewayError) -> bytes:
     """Render an error as text-embeddings-inference does, for its clients."""
     kind = "Validation" if error.status < 429 else "Overloaded" if error.status in {429, 503} else "Backend"
-    return msgspec.json.encode({"error": error.message, "error_type": kind})
+    return msgspec.json.encode(PlainErrorBody(error.message, kind))
 
 
 def error_headers(error: GatewayError) -> dict[str, str]:

@@ -54,12 +54,30 @@ class GatewayMetrics:
         self._usage_waiting = Gauge(
             "shoal_gateway_usage_waiting", "Usage records that the database does not have yet.", registry=self.registry
         )
+        self._spool_bytes = Gauge("shoal_gateway_usage_spool_bytes", "Their size on disk.", registry=self.registry)
+        self._spool_oldest = Gauge(
+            "shoal_gateway_usage_spool_oldest_seconds", "Age of the oldest of them.", registry=self.registry
+        )
         self._snapshot_age = Gauge(
             "shoal_gateway_policy_age_seconds",
             "Time since the policies were last seen to be current.",
             registry=self.registry,
         )
-        for kind in ("requests", "tokens", "key", "tenant", "model"):
+        self._quota_outages = Counter(
+            "shoal_gateway_quota_outages",
+            "Requests that were decided by rule, because the quota store was away.",
+            ["decision"],
+            registry=self.registry,
+        )
+        self._quota_store_up = Gauge(
+            "shoal_gateway_quota_store_up",
+            "1 while the quota store decides, 0 while it is away.",
+            registry=self.registry,
+        )
+        self.set_quota_store(up=True)
+        for decision in ("deny", "allow"):
+            self._quota_outages.labels(decision)
+        for kind in ("requests", "tokens", "concurrency", "insufficient_quota", "key", "tenant", "model"):
             self._denied.labels(kind)
         for pool in pools:
             self.set_pool(pool, healthy=0, away=0, in_flight=0)
@@ -78,8 +96,16 @@ class GatewayMetrics:
             self._spend(endpoint, model).inc(tokens)
 
     def denied(self, kind: str) -> None:
-        """Count a refusal: `requests` and `tokens` by quota, `key`, `tenant`, `model`."""
+        """Count a refusal: by quota as the error's type says, or `key`, `tenant`, `model`."""
         self._denied.labels(kind).inc()
+
+    def quota_outage(self, decision: str) -> None:
+        """Count a request that met no quota store: `deny` or `allow`."""
+        self._quota_outages.labels(decision).inc()
+
+    def set_quota_store(self, *, up: bool) -> None:
+        """Whether the quota store answers."""
+        self._quota_store_up.set(up)
 
     def set_pool(self, pool: str, *, healthy: int, away: int, in_flight: int) -> None:
         """How a pool stands now."""
@@ -87,9 +113,11 @@ class GatewayMetrics:
         self._pool_nodes.labels(pool, "away").set(away)
         self._pool_inflight.labels(pool).set(in_flight)
 
-    def set_backlog(self, *, usage_waiting: int, policy_age: float) -> None:
-        """How far the background work is behind."""
+    def set_backlog(self, *, usage_waiting: int, spool_bytes: int, spool_oldest: float, policy_age: float) -> None:
+        """How far the background work is behind; ages in seconds."""
         self._usage_waiting.set(usage_waiting)
+        self._spool_bytes.set(spool_bytes)
+        self._spool_oldest.set(spool_oldest)
         self._snapshot_age.set(policy_age)
 
     def render(self) -> bytes:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 QuotaOutage = Literal["deny", "allow"]
+USAGE_SPOOL_LIMIT = 1024**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +42,17 @@ class GatewaySettings:
     """Seconds that the quota store may take for one answer."""
     usage_spool: Path | None = None
     """Folder of the write-ahead file; None: a temporary one, for tests and other short lives."""
-    usage_spool_limit: int = 1024**3
+    usage_spool_limit: int = USAGE_SPOOL_LIMIT
     """Bytes on disk that may wait for the database; past it nothing billable is admitted."""
     usage_flush_interval: float = 1.0
     usage_retention: float | None = None
     """Days for which single records are kept; roll-ups stay. None: for ever."""
+    public_url: str | None = None
+    """Where browsers find the console, if not where it listens: `https://shoal.example.org`, a proxy's address."""
+    console_hosts: tuple[str, ...] = ()
+    """Host names at which the console answers; none: at any."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies whose `x-forwarded-for` is believed where sign-ins are counted per address."""
     grace_period: float = 30.0
     """Seconds in which a stopping process finishes what is in flight."""
 

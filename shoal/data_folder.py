@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -56,11 +57,14 @@ class DataFolder:
                 ) from None
             yield
 
-    def session_key(self) -> bytes:
-        """The key that signs console sessions: made once, readable by this user only.
+    def session_key(self, chosen: str | None = None) -> bytes:
+        """The key that signs console sessions: from the secret that was `chosen`, or made once and kept here.
 
-        One that is cut short, by a full disk or whoever wrote there, is made anew: operators must sign in again.
+        The kept one is readable by this user only. One that is cut short, by a full disk or whoever wrote there, is
+        made anew: operators must sign in again.
         """
+        if chosen is not None:
+            return hashlib.sha256(b"shoal console sessions\0" + chosen.encode()).digest()
         path = self.path / "session.key"
         if path.exists() and path.stat().st_size < SESSION_KEY_BYTES:
             path.unlink()

@@ -8,12 +8,25 @@ from contextlib import AsyncExitStack
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from admin_ui.app import create_admin_app
-from gateway.app import create_app, open_services
+from gateway.api.crew import Crew
+from gateway.app import create_admin_api, create_app, open_services
 from gateway.services.opened import Services
 from gateway.settings import GatewaySettings
 from shoal import process
+from shoal.failures import StartFailure
+from shoal.workers.crew import serve_by_crew
+from shoal.workers.orders import Orders
 
+ADMIN_API = "/admin/api"
 CONSOLE = "/admin"
+
+
+def check_workers(workers: int, settings: GatewaySettings) -> None:
+    """Raises StartFailure where so many workers would not behave as one."""
+    if workers > 1 and settings.redis_url is None:
+        raise StartFailure(
+            f"{workers} workers would count quotas apart: give them one Redis with --redis-url, or leave out --workers."
+        )
 
 
 async def serve_gateway(
@@ -22,18 +35,52 @@ async def serve_gateway(
     stop: process.StopSignal,
     *,
     session_key: bytes,
-    beside: Callable[[Services], Awaitable[None]] | None = None,
+    workers: int = 1,
+    beside: Awaitable[None] | None = None,
 ) -> None:
-    """Serve on `sock` until `stop`; what is in flight then is finished, and all usage is written, before this returns.
+    """Serve on `sock` until `stop`, in this process or by several workers.
 
-    `beside` runs while the gateway serves; a failure in it stops the gateway.
+    What is in flight then is finished, and all usage is written, before this returns. `beside` runs while the gateway
+    serves; a failure in it stops the gateway.
     """
+    if workers > 1:
+        await serve_by_crew(Orders(settings=settings, session_key=session_key), sock, stop, workers, beside)
+        return
+
+    async def accompany(_: Services) -> None:
+        if beside is not None:
+            await beside
+
+    await serve_alone(settings, sock, stop, session_key=session_key, beside=accompany)
+
+
+async def serve_alone(
+    settings: GatewaySettings,
+    door: socket.socket | process.Door,
+    stop: process.StopSignal,
+    *,
+    session_key: bytes,
+    beside: Callable[[Services], Awaitable[None]],
+    crew: Crew | None = None,
+    before_stop: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serve in this process; `crew` where it is one of several."""
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
-        app = side_by_side(create_app(services), create_admin_app(services, session_key=session_key))
+        app = side_by_side(
+            create_app(services, crew),
+            create_admin_api(services),
+            create_admin_app(services, session_key=session_key),
+        )
         settle_garbage_collection()
-        companion = beside(services) if beside is not None else None
-        await process.serve(app, sock, stop, grace_period=settings.grace_period, beside=companion)
+        await process.serve(
+            app,
+            door,
+            stop,
+            grace_period=settings.grace_period,
+            beside=beside(services),
+            before_stop=before_stop,
+        )
 
 
 def settle_garbage_collection() -> None:
@@ -47,12 +94,12 @@ def settle_garbage_collection() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def side_by_side(api: ASGIApp, console: ASGIApp) -> ASGIApp:
-    """One app of two: the console has its own prefix, errors and headers; everything else is the API's."""
+def side_by_side(api: ASGIApp, admin_api: ASGIApp, console: ASGIApp) -> ASGIApp:
+    """One app of three, by prefix: operators' programs, operators' browsers, and everybody else."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        chosen = console if path == CONSOLE or path.startswith(CONSOLE + "/") else api
+        path = scope["path"] + "/"
+        chosen = admin_api if path.startswith(ADMIN_API + "/") else console if path.startswith(CONSOLE + "/") else api
         await chosen(scope, receive, send)
 
     return app

@@ -5,6 +5,7 @@ it are put together, or keep connections for ever by sending a byte a minute.
 """
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 
 import httptools
@@ -41,6 +42,8 @@ class BoundedHttp(HttpToolsProtocol):
     _offered: bytes | None = None
     """The head of a request that offered an upgrade, without the offer."""
     _look: asyncio.TimerHandle | None = None
+    when_closed: Callable[[], None] | None = None
+    """Called at the end of the connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""
@@ -53,6 +56,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
         if self._look is not None:
             self._look.cancel()
+        if self.when_closed is not None:
+            self.when_closed()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and refuse what is no HTTP or has no end."""

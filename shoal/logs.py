@@ -16,7 +16,9 @@ def configure_logs() -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     people = sys.stderr.isatty()
-    render = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
+    # Its other tracebacks show local variables: callers' headers, their keys among them.
+    for_people = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    render = for_people if people else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,

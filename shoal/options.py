@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from engine.settings import Eviction
-from gateway.settings import sqlite_url
+from gateway.redis_address import FORM, RedisAddress, RedisAddressInvalid
+from gateway.services.callers import networks
+from gateway.settings import QuotaOutage, sqlite_url
 
 UNITS = {"": 1, "B": 1}
 for power, prefix in enumerate("KMGT", 1):
     UNITS |= {f"{prefix}B": 1000**power, f"{prefix}IB": 1024**power}
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Z]*)", re.IGNORECASE)
 DEFAULT_POOL = "default"
+SHORTEST_SESSION_KEY = 32
 
 
 def parse_bytes(text: str | int) -> int:
@@ -49,9 +52,47 @@ def parse_nodes(texts: list[str]) -> dict[str, tuple[str, ...]]:
     return pools
 
 
+def parse_public_url(text: str) -> str:
+    """The address of the console as browsers see it: scheme and host, and a port where it needs one."""
+    if re.fullmatch(r"https?://[^\s/?#@]+/?", text) is None:
+        raise typer.BadParameter(f"{text!r} is no address; write it like https://shoal.example.org.")
+    return text.rstrip("/")
+
+
+def parse_network(text: str) -> str:
+    """A network of trusted proxies, or one address."""
+    try:
+        networks([text])
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no network; write it like 10.0.0.0/8 or 10.0.0.7.") from None
+    return text
+
+
+def parse_session_key(text: str) -> str:
+    """A secret that nobody can guess."""
+    if len(text) < SHORTEST_SESSION_KEY:
+        raise typer.BadParameter(f"it has {len(text)} characters; {SHORTEST_SESSION_KEY} random ones are needed.")
+    return text
+
+
+def checked_redis_url(url: str | None) -> str | None:
+    """The same, if it is the address of a Redis."""
+    if url is not None:
+        try:
+            RedisAddress.parse(url)
+        except RedisAddressInvalid as error:
+            raise typer.BadParameter(str(error)) from None
+    return url
+
+
 def database_at(data_dir: Path, database_url: str | None) -> str:
     """The database that the two options name together."""
     return database_url or sqlite_url(data_dir)
+
+
+def spool_at(data_dir: Path, usage_spool: Path | None) -> Path:
+    """The folder in which usage waits that the two options name together."""
+    return usage_spool or data_dir / "usage"
 
 
 DATA_DIR = Path("data")
@@ -178,7 +219,109 @@ GracePeriod = Annotated[
 ]
 
 
+PublicUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--public-url",
+        envvar="SHOAL_PUBLIC_URL",
+        parser=parse_public_url,
+        metavar="URL",
+        help="Where browsers find the console, if behind a proxy: https://shoal.example.org.",
+    ),
+]
+ConsoleHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--console-host",
+        envvar="SHOAL_CONSOLE_HOSTS",
+        metavar="NAME",
+        help="A host name at which the console answers; several by repeating it; without it, at any.",
+    ),
+]
+TrustedProxies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-proxy",
+        envvar="SHOAL_TRUSTED_PROXIES",
+        parser=parse_network,
+        metavar="NETWORK",
+        help="A proxy that is believed in whom it forwards for, where sign-ins are counted; several by repeating it.",
+    ),
+]
+SessionKey = Annotated[
+    str | None,
+    typer.Option(
+        "--session-key",
+        envvar="SHOAL_SESSION_KEY",
+        parser=parse_session_key,
+        metavar="SECRET",
+        help="What signs console sessions, the same on every gateway; without it, each data folder has its own.",
+    ),
+]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--redis-url",
+        envvar="SHOAL_REDIS_URL",
+        callback=checked_redis_url,
+        metavar="URL",
+        help=f"A Redis in which several gateways count quotas together: {FORM}.",
+    ),
+]
+QuotaOutageRule = Annotated[
+    QuotaOutage,
+    typer.Option(
+        "--quota-outage",
+        envvar="SHOAL_QUOTA_OUTAGE",
+        help="What becomes of requests while that Redis is away; quotas are not counted meanwhile.",
+    ),
+]
+UsageSpool = Annotated[
+    Path | None,
+    typer.Option(
+        "--usage-spool",
+        envvar="SHOAL_USAGE_SPOOL",
+        metavar="FOLDER",
+        help="Where usage waits for the database, on a local disk; without it, `usage` in the data folder.",
+    ),
+]
+UsageSpoolLimit = Annotated[
+    int,
+    typer.Option(
+        "--usage-spool-limit",
+        envvar="SHOAL_USAGE_SPOOL_LIMIT",
+        parser=parse_bytes,
+        metavar="SIZE",
+        help="How much may wait there; past it, requests that would be billed are refused.",
+    ),
+]
+UsageRetention = Annotated[
+    float | None,
+    typer.Option(
+        "--usage-retention",
+        envvar="SHOAL_USAGE_RETENTION",
+        min=1,
+        metavar="DAYS",
+        help="Delete single usage records that are older; sums per hour stay. Without it, nothing is deleted.",
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        envvar="SHOAL_WORKERS",
+        min=1,
+        max=256,
+        help="Processes that serve requests, one for each core; more than one need --redis-url.",
+    ),
+]
+
+
+def inherited_environment() -> dict[str, str]:
+    """The environment of a child process: ours less the settings, which a child is told in other ways."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}  # noqa: TID251 (the one place)
+
+
 def child_environment(engine_secret: str) -> dict[str, str]:
-    """The environment of a supervised engine: ours less its own settings, which are said as options, and the secret."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}  # noqa: TID251 (the one place)
-    return {**inherited, "SHOAL_ENGINE_SECRET": engine_secret}
+    """The environment of a supervised engine: with the secret; its own settings are said as options."""
+    return {**inherited_environment(), "SHOAL_ENGINE_SECRET": engine_secret}

@@ -9,7 +9,7 @@ import errno
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 import uvloop
@@ -75,16 +75,26 @@ class StopSignal:
         await self._stopped.wait()
 
 
+class Door(Protocol):
+    """Where connections come from other than a listening socket of this process."""
+
+    def open(self, protocol: Callable[[], BoundedHttp]) -> None:
+        """Let connections in, each with a new protocol."""
+
+    async def close(self) -> None:
+        """Let no more in; returns when the last one is."""
+
+
 async def serve(
     app: Any,
-    sock: socket.socket,
+    door: socket.socket | Door,
     stop: StopSignal,
     *,
     grace_period: float,
     beside: Awaitable[None] | None = None,
     before_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Serve `app` on `sock` until `stop`; then close the door, finish what is in flight within `grace_period` seconds.
+    """Serve `app` at `door` until `stop`; then close it, finish what is in flight within `grace_period` seconds.
 
     `beside` runs while the app serves: its failure stops the app and is raised, its end changes nothing. `before_stop`
     runs between the stop and the closing of the door.
@@ -101,8 +111,9 @@ async def serve(
         timeout_keep_alive=int(KEEP_ALIVE),
         timeout_graceful_shutdown=max(1, int(grace_period)),
     )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    sockets = [door] if isinstance(door, socket.socket) else []
+    server = _Server(config, None if isinstance(door, socket.socket) else door)
+    serving = asyncio.create_task(server.serve(sockets=sockets))
     stopping = asyncio.create_task(stop.wait())
     companion = asyncio.ensure_future(beside) if beside is not None else None
     if companion is not None:
@@ -122,7 +133,23 @@ async def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling."""
+    """uvicorn without its own signal handling, and with another door if need be."""
+
+    def __init__(self, config: uvicorn.Config, door: Door | None) -> None:
+        super().__init__(config)
+        self._door = door
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, or open the door."""
+        await super().startup(sockets)
+        if self._door is not None:
+            self._door.open(lambda: BoundedHttp(self.config, self.server_state, self.lifespan.state))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door before what is behind it."""
+        if self._door is not None:
+            await self._door.close()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
-"""Keeps one engine node alive as a child process: restarts it with backoff when it dies, stops it when we stop.
+"""Keeps a child process alive: restarts it with backoff when it dies, stops it when we stop.
 
-The child leads a session of its own, so that a Ctrl-C reaches this process alone and the gateway can finish first; and
-it holds a pipe from us, so that it goes when we are gone, however we went.
+The child leads a session of its own, so that a Ctrl-C reaches this process alone and what depends on it can finish
+first; and its standard input is held open by us, so that it goes when we are gone, however we went.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -28,14 +28,27 @@ def next_backoff(previous: float, lived: float) -> float:
     return min(LONGEST_BACKOFF, max(FIRST_BACKOFF, previous * 2))
 
 
-class Supervisor:
-    """Runs `command` as a child until `stop`; `run` is the task that watches it."""
+Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
+"""Starts the child."""
 
-    def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._command = tuple(command)
-        self._environment = dict(environment)
+
+def piped(command: Sequence[str], environment: Mapping[str, str]) -> Start:
+    """A child that is given nothing but the pipe."""
+
+    async def start() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *command, env=environment, stdin=asyncio.subprocess.PIPE, start_new_session=True
+        )
+
+    return start
+
+
+class Supervisor:
+    """Runs a child until `stop`; `run` is the task that watches it. `name` is for the log."""
+
+    def __init__(self, start: Start, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._start = start
+        self._name = name
         self._clock = clock
         self._child: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -51,15 +64,15 @@ class Supervisor:
         backoff = 0.0
         while True:
             started = self._clock()
-            self._child = await asyncio.create_subprocess_exec(
-                *self._command, env=self._environment, stdin=asyncio.subprocess.PIPE, start_new_session=True
-            )
+            self._child = await self._start()
             status = await self._child.wait()
             if self._stopping:
                 return
             backoff = next_backoff(backoff, self._clock() - started)
             self.restarts += 1
-            log.error("engine stopped; starting it again", how=describe_exit(status), seconds=round(backoff, 1))
+            log.error(
+                "stopped; starting it again", what=self._name, how=describe_exit(status), seconds=round(backoff, 1)
+            )
             await asyncio.sleep(backoff)
 
     def kill(self) -> None:
@@ -79,7 +92,7 @@ class Supervisor:
         try:
             await asyncio.wait_for(child.wait(), grace_period)
         except TimeoutError:
-            log.warning("engine did not stop in time; killed", seconds=grace_period)
+            log.warning("did not stop in time; killed", what=self._name, seconds=grace_period)
             self.kill()
             await child.wait()
 

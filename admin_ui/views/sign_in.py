@@ -1,5 +1,6 @@
 """Signing in and out."""
 
+import time
 from math import ceil
 from typing import Annotated, Any
 
@@ -11,12 +12,14 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromQuery, SkipValidation
 from litestar.response import Redirect, Template
 
-from admin_ui.access import PREFIX, PUBLIC, safe_next, session_cookie
+from admin_ui.access import CONFINED, PREFIX, PUBLIC, safe_next, session_cookie
 from admin_ui.contexts import SignInPage
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, Session, Sessions
 from admin_ui.throttle import SignInThrottle
 from gateway.services import operators
+from gateway.services.callers import caller_address, networks
+from gateway.services.console_sessions import end_session, forget_ended
 from gateway.services.names import known_spelling
 
 WRONG = "That name and password do not belong together."
@@ -33,13 +36,16 @@ class SignInForm(msgspec.Struct):
 @get("/sign-in", opt=PUBLIC)
 async def show_sign_in(
     request: Request[Any, Session | None, Any],
+    services: NamedDependency[SkipValidation[ConsoleServices]],
     sessions: NamedDependency[SkipValidation[Sessions]],
     next: FromQuery[str] = PREFIX,  # noqa: A002 - the name in the URL
 ) -> Template:
     """The form, in the browser's session or a new visitor's."""
     session = request.auth or sessions.start()
     page = SignInPage(sessions.csrf_token(session), safe_next(next))
-    return Template("sign_in.html", context={"page": page}, cookies=[session_cookie(request, sessions, session)])
+    return Template(
+        "sign_in.html", context={"page": page}, cookies=[session_cookie(request, services, sessions, session)]
+    )
 
 
 @post("/sign-in", opt=PUBLIC)
@@ -51,11 +57,11 @@ async def sign_in(
     throttle: NamedDependency[SkipValidation[SignInThrottle]],
 ) -> Response[Any]:
     """Check name and password, and start the operator's session."""
-    address = request.client.host if request.client else ""
+    address = _address(request, services)
     name = known_spelling(data.name) or ""
     # A refused name is not logged: people type their password there.
     log = structlog.get_logger("shoal.console").bind(address=address)
-    if wait := throttle.admit(name, address):
+    if wait := await throttle.admit(name, address):
         log.warning("sign-in throttled")
         return _again(request, sessions, data, 429, f"Too many tries. Try again in {ceil(wait)} s.", wait)
     async with throttle.checking, services.database.reading() as db_session:
@@ -63,21 +69,31 @@ async def sign_in(
     if operator is None:
         log.warning("sign-in refused")
         return _again(request, sessions, data, 401, WRONG)
-    throttle.forgive(name, address)
+    await throttle.forgive(name, address)
     log.info("signed in", operator=operator.name)
     session = sessions.start(operator.name)
-    return Redirect(safe_next(data.next), status_code=303, cookies=[session_cookie(request, sessions, session)])
+    return Redirect(
+        safe_next(data.next), status_code=303, cookies=[session_cookie(request, services, sessions, session)]
+    )
 
 
-@post("/sign-out")
+@post("/sign-out", opt=CONFINED)
 async def sign_out(
-    request: Request[Any, Session, Any], sessions: NamedDependency[SkipValidation[Sessions]]
+    request: Request[Any, Session, Any], services: NamedDependency[SkipValidation[ConsoleServices]]
 ) -> Response[Any]:
-    """End the session, here and for every copy of its cookie."""
-    sessions.end(request.auth)
+    """End the session on every gateway and for every copy of its cookie."""
+    async with services.database.transaction() as db_session:
+        await end_session(db_session, request.auth.id, request.auth.expires)
+        await forget_ended(db_session, time.time())
     answer: Response[Any] = Redirect(f"{PREFIX}/sign-in", status_code=303)
     answer.delete_cookie(COOKIE, path=PREFIX)
     return answer
+
+
+def _address(request: Request[Any, Any, Any], services: ConsoleServices) -> str:
+    peer = request.client.host if request.client else ""
+    forwarded_for = ",".join(request.headers.getall("x-forwarded-for", []))
+    return caller_address(peer, forwarded_for, networks(services.settings.trusted_proxies))
 
 
 def _again(

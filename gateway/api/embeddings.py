@@ -10,8 +10,8 @@ from litestar.types import Receive
 from msgspec import UNSET
 
 from gateway.api import cl100k
+from gateway.api.admission import admitted
 from gateway.api.answers import Answer
-from gateway.api.attendance import attended
 from gateway.api.bodies import decode_body, invalid, may_truncate, missing, read_body, too_many
 from gateway.api.model_choice import choose_model, input_limit, key_of
 from gateway.api.schemas import Embedding, Embeddings, EmbeddingsBody, Usage
@@ -29,7 +29,7 @@ ENCODE = msgspec.json.Encoder().encode
 def embeddings_route(services: Services) -> HTTPRouteHandler:
     """The route, serving from these services."""
 
-    @post(PATHS, status_code=200, opt={"endpoint": PATHS[0]})
+    @post(PATHS, status_code=200, opt={"endpoint": PATHS[0], "scope": "embeddings"})
     async def create_embeddings(request: Request[Any, Any, Any]) -> Answer:
         return await embed(services, call_of(request.scope), request.receive)
 
@@ -48,14 +48,11 @@ async def embed(services: Services, call: Call, receive: Receive) -> Answer:
         dimensions=body.dimensions,
         truncate=may_truncate(body.truncate, body.truncation),
         flow=key_of(call).tenant.id,
+        weight=key_of(call).tenant.weight,
         lane=choose_lane(call),
     )
     estimate = tokens_upper_bound(texts, input_limit(model))
-    async with (
-        attended(receive),
-        services.quota.reserve(key_of(call), model.names, model=name, tokens=estimate) as reservation,
-    ):
-        call.reservation = reservation
+    async with admitted(services, call, receive, model, name, tokens=estimate) as reservation:
         work = services.nodes.run(
             model.pool,
             model.id,

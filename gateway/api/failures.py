@@ -15,6 +15,7 @@ from gateway.errors import (
     GatewayError,
     MethodNotAllowed,
     ModelNotFound,
+    PermissionDenied,
     QuotaExceeded,
     RequestError,
     RouteNotFound,
@@ -31,6 +32,7 @@ DENIALS: tuple[tuple[type[GatewayError], str], ...] = (
     (QuotaExceeded, ""),
     (AuthenticationFailed, "key"),
     (TenantSuspended, "tenant"),
+    (PermissionDenied, "permission"),
     (ModelNotFound, "model"),
 )
 """What counts as a denial, and as which kind; a quota's kind is its type."""

@@ -7,14 +7,16 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.api.answers import Answer
+from gateway.api.crew import Crew
 from gateway.auth import PUBLIC
 from gateway.services.opened import Services
+from gateway.services.quota_outage import GuardedQuotaStore
 
 ENCODE = msgspec.json.Encoder().encode
 
 
-def health_routes(services: Services) -> list[HTTPRouteHandler]:
-    """Both routes, open to everybody: an orchestrator has no API key."""
+def health_routes(services: Services, crew: Crew | None = None) -> list[HTTPRouteHandler]:
+    """Both routes, open to everybody: an orchestrator has no API key. With a `crew` readiness is that of all."""
 
     @get("/health/live", opt={**PUBLIC, "endpoint": "/health/live"})
     async def live() -> Answer:
@@ -22,6 +24,9 @@ def health_routes(services: Services) -> list[HTTPRouteHandler]:
 
     @get("/health/ready", opt={**PUBLIC, "endpoint": "/health/ready"})
     async def ready() -> Answer:
+        if crew is not None:
+            status, body = await crew.readiness()
+            return Answer(body, status=status)
         status, report = readiness(services)
         return Answer(ENCODE(report), status=status)
 
@@ -40,5 +45,17 @@ def readiness(services: Services) -> tuple[int, dict[str, Any]]:
     nodes = services.nodes.nodes
     policies_known = services.feed.current.revision >= 0
     is_ready = policies_known and (not nodes or any(node.healthy for node in nodes))
-    report = {"status": "ready" if is_ready else "starting", "policies": policies_known, "pools": pools}
+    report = {
+        "status": "ready" if is_ready else "starting",
+        "policies": policies_known,
+        "quota": quota_state(services.shared_quota),
+        "pools": pools,
+    }
     return (200 if is_ready else 503), report
+
+
+def quota_state(store: GuardedQuotaStore | None) -> str:
+    """Who decides on quotas. An outage leaves the gateway ready: it says by its answers what its operator chose."""
+    if store is None or store.up:
+        return "up"
+    return "away, requests are denied" if store.rule == "deny" else "away, requests are allowed"

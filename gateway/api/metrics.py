@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -11,24 +12,32 @@ from litestar.handlers import HTTPRouteHandler
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.api.answers import Answer
+from gateway.api.crew import Crew
 from gateway.auth import PUBLIC, credential
 from gateway.call import call_of
 from gateway.errors import AuthenticationFailed, RouteNotFound
 from gateway.services.opened import Services
 
-FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
-"""A request with one of these came through a proxy, and its peer address says nothing of its origin."""
+FORWARDED = frozenset(
+    {b"forwarded", b"x-real-ip", b"via", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip", b"x-original-host"}
+)
+"""A request with one of these, or any `x-forwarded-…`, came through a proxy: its peer says nothing of its origin."""
+OWN_NAME = re.compile(rb"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?", re.IGNORECASE)
+"""What this machine calls itself: another Host is a proxy's, or a page's whose name was made to point here."""
 
 
-def metrics_route(services: Services) -> HTTPRouteHandler:
-    """The route; it has a credential of its own, so API keys do not open it."""
+def metrics_route(services: Services, crew: Crew | None = None) -> HTTPRouteHandler:
+    """The route; it has a credential of its own, so API keys do not open it. With a `crew` the page is about all."""
 
     @get("/metrics", opt={**PUBLIC, "endpoint": "/metrics"})
     async def show_metrics(request: Request[Any, Any, Any]) -> Answer:
         headers = call_of(request.scope).headers
         allow(services.settings.metrics_key, headers, request.scope.get("client"))
-        observe_background(services)
-        page = await asyncio.to_thread(services.metrics.render)
+        if crew is not None:
+            page = await crew.metrics_page()
+        else:
+            observe_background(services)
+            page = await asyncio.to_thread(services.metrics.render)
         return Answer(page, media_type=CONTENT_TYPE_LATEST.encode())
 
     return show_metrics
@@ -39,7 +48,7 @@ def allow(metrics_key: str | None, headers: Mapping[bytes, bytes], client: tuple
     if metrics_key:
         if not hmac.compare_digest((credential(headers) or "").encode("latin-1"), metrics_key.encode()):
             raise AuthenticationFailed("The metrics key is missing or wrong.", code="invalid_metrics_key")
-    elif not is_local(client) or any(name in headers for name in FORWARDED):
+    elif not (is_local(client) and is_direct(headers)):
         raise RouteNotFound("GET", "/metrics")
 
 
@@ -51,10 +60,22 @@ def is_local(client: tuple[str, int] | None) -> bool:
         return False
 
 
+def is_direct(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the request came through no proxy that says so, to a name that only this machine has."""
+    if not FORWARDED.isdisjoint(headers) or any(name.startswith(b"x-forwarded-") for name in headers):
+        return False
+    return OWN_NAME.fullmatch(headers.get(b"host", b"localhost").strip()) is not None
+
+
 def observe_background(services: Services) -> None:
     """Bring the gauges up to date that nobody touches while serving."""
     for name, nodes in services.nodes.pools.items():
         healthy = sum(node.healthy for node in nodes)
         in_flight = sum(node.in_flight for node in nodes)
         services.metrics.set_pool(name, healthy=healthy, away=len(nodes) - healthy, in_flight=in_flight)
-    services.metrics.set_backlog(usage_waiting=services.usage.waiting, policy_age=services.feed.age)
+    services.metrics.set_backlog(
+        usage_waiting=services.usage.waiting,
+        spool_bytes=services.usage.spool_bytes,
+        spool_oldest=services.usage.oldest_seconds,
+        policy_age=services.feed.age,
+    )

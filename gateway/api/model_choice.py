@@ -6,7 +6,7 @@ from itertools import islice
 
 from gateway.call import Call
 from gateway.errors import ModelNotFound, RequestError
-from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot
+from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot, TenantEntry
 from policies.allowlist import permitted
 
 COMPARED_NAMES = 100
@@ -27,11 +27,15 @@ def choose_model(call: Call, name: str | None) -> tuple[ModelEntry, str]:
 
 
 def find_model(snapshot: PolicySnapshot, key: KeyEntry, name: str) -> ModelEntry:
-    """The model of this id or alias, if the key may use it."""
-    model = snapshot.models.get(name)
+    """The model that the key's tenant means by this name, if the key may use it.
+
+    A tenant's own aliases come first. They are not among the names that patterns are held against: whoever may not use
+    a model does not get to it by calling it something else.
+    """
+    model = snapshot.models.get(key.tenant.aliases.get(name, name))
     if model is None or not permitted(key.tenant.grants, key.grants, model.names):
         name = name[:LONGEST_NAME]
-        raise ModelNotFound(name, _most_similar(name, usable_models(snapshot, key)))
+        raise ModelNotFound(name, _most_similar(name, key.tenant, usable_models(snapshot, key)))
     return model
 
 
@@ -40,6 +44,13 @@ def usable_models(snapshot: PolicySnapshot, key: KeyEntry) -> Iterator[ModelEntr
     for name, model in snapshot.models.items():
         if name == model.id and permitted(key.tenant.grants, key.grants, model.names):
             yield model
+
+
+def names_for(tenant: TenantEntry, model: ModelEntry) -> Iterator[str]:
+    """What the tenant may call the model: everybody's names for it, unless they mean another here, and its own."""
+    for name in dict.fromkeys((*model.names, *tenant.aliases)):
+        if tenant.aliases.get(name, model.id) == model.id:
+            yield name
 
 
 def key_of(call: Call) -> KeyEntry:
@@ -55,6 +66,6 @@ def input_limit(model: ModelEntry) -> int | None:
     return min(limits, default=None)
 
 
-def _most_similar(name: str, models: Iterator[ModelEntry]) -> str | None:
-    names = islice((known for model in models for known in model.names), COMPARED_NAMES)
+def _most_similar(name: str, tenant: TenantEntry, models: Iterator[ModelEntry]) -> str | None:
+    names = islice((known for model in models for known in names_for(tenant, model)), COMPARED_NAMES)
     return next(iter(get_close_matches(name, names, n=1)), None)

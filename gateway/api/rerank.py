@@ -7,8 +7,8 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive
 
+from gateway.api.admission import admitted
 from gateway.api.answers import Answer
-from gateway.api.attendance import attended
 from gateway.api.bodies import decode_body, invalid, may_truncate, missing, read_body, too_many
 from gateway.api.model_choice import choose_model, input_limit, key_of
 from gateway.api.ranking import render_ranking, render_tei
@@ -27,7 +27,7 @@ ENCODE = msgspec.json.Encoder().encode
 def rerank_route(services: Services) -> HTTPRouteHandler:
     """The route, serving from these services."""
 
-    @post(PATHS, status_code=200, opt={"endpoint": PATHS[0]})
+    @post(PATHS, status_code=200, opt={"endpoint": PATHS[0], "scope": "rerank"})
     async def create_ranking(request: Request[Any, Any, Any]) -> Answer:
         return await rerank(services, call_of(request.scope), request.receive)
 
@@ -47,14 +47,11 @@ async def rerank(services: Services, call: Call, receive: Receive) -> Answer:
         documents,
         truncate=may_truncate(body.truncate, body.truncation),
         flow=key_of(call).tenant.id,
+        weight=key_of(call).tenant.weight,
         lane=choose_lane(call),
     )
     estimate = tokens_upper_bound([query, *documents], input_limit(model))
-    async with (
-        attended(receive),
-        services.quota.reserve(key_of(call), model.names, model=name, tokens=estimate) as reservation,
-    ):
-        call.reservation = reservation
+    async with admitted(services, call, receive, model, name, tokens=estimate) as reservation:
         work = services.nodes.run(
             model.pool,
             model.id,

@@ -10,6 +10,9 @@ Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 TokenArray = list[int]
 
 
+VECTOR = {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "contentEncoding": "base64"}]}
+
+
 class EmbeddingsBody(msgspec.Struct):
     """`POST /v1/embeddings`."""
 
@@ -35,7 +38,7 @@ class Embedding(msgspec.Struct, frozen=True, tag_field="object", tag="embedding"
     """One input's vector: a list of numbers, or base64 of little-endian float32."""
 
     index: int
-    embedding: Any
+    embedding: Annotated[Any, Meta(extra_json_schema=VECTOR)]
 
 
 class Embeddings(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
@@ -145,3 +148,27 @@ class Models(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
     """The reply of `GET /v1/models`."""
 
     data: list[Model]
+
+
+class Liveness(msgspec.Struct, frozen=True):
+    """The reply of `GET /health/live`."""
+
+    status: Literal["live"]
+
+
+class PoolReadiness(msgspec.Struct, frozen=True):
+    """How many nodes of a pool there are, and how many of them can serve."""
+
+    nodes: int
+    healthy: int
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The reply of `GET /health/ready`."""
+
+    status: Literal["ready", "starting"]
+    policies: bool
+    """Whether they are known."""
+    pools: dict[str, PoolReadiness]
+    quota: str | UnsetType = UNSET
+    """Who decides on quotas."""

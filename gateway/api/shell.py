@@ -1,6 +1,7 @@
 """Around every route: what each answer carries, whatever it is, and what is counted of it.
 
-Plain ASGI. Usage is recorded and metrics are counted once the answer's status is known, before its first byte leaves.
+Plain ASGI. Usage is recorded and metrics are counted once the answer's status is known, before its first byte leaves;
+an answer whose usage can not be recorded does not leave.
 """
 
 import re
@@ -10,15 +11,21 @@ from typing import Any, cast
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 
+from gateway.api.answers import Answer
 from gateway.api.model_choice import key_of
 from gateway.api.rate_headers import rate_headers
-from gateway.call import SCOPE_KEY, Call
+from gateway.call import SCOPE_KEY, Call, header_fields
+from gateway.errors import ClientGone, GatewayError, error_body, error_headers, plain_error_body
 from gateway.services.opened import Services
-from gateway.services.quota import Standings
 from gateway.services.snapshot import KeyEntry
+from gateway.services.spool import NoRoom
 from gateway.services.usage import UsageEvent
+from policies.quota import Standings
 
-SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9_/][A-Za-z0-9._:/+=-]{0,127}")
+"""What no spreadsheet that opens an export takes for a formula."""
+REFUSED = 400
+"""From this status on, what was not admitted was refused."""
 
 
 class Shell:
@@ -33,14 +40,24 @@ class Shell:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
+        headers = header_fields(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         call = Call(given.decode() if SANE_REQUEST_ID.fullmatch(given) else f"req_{token_hex(16)}", headers)
         cast(dict[str, Any], scope)[SCOPE_KEY] = call
 
+        withheld: Answer | None = None
+
         async def send_completed(message: Message) -> None:
+            nonlocal withheld
             if message["type"] == "http.response.start":
+                withheld = self._account_for(call, message)
+                if withheld is not None:
+                    message["status"], message["headers"] = withheld.status, withheld.headers
                 await self._complete(call, message)
+            elif message["type"] == "http.response.body" and withheld is not None:
+                if message["more_body"]:
+                    return
+                message["body"] = withheld.body
             await send(message)
 
         self._services.metrics.inflight.inc()
@@ -49,14 +66,24 @@ class Shell:
         finally:
             self._services.metrics.inflight.dec()
 
+    def _account_for(self, call: Call, start: HTTPResponseStartEvent) -> Answer | None:
+        """Record what was served and count what was refused; what to answer instead where that can not be done."""
+        if call.reservation is not None:
+            try:
+                self._services.usage.record(usage_event(call, key_of(call), start))
+            except NoRoom as error:
+                return refusal(call, error)
+        elif call.key is not None and start["status"] >= REFUSED and start["status"] != ClientGone.status:
+            model = call.model.id if call.model is not None else ""
+            self._services.usage.refused(call.key, model, call.endpoint, call.lane)
+        return None
+
     async def _complete(self, call: Call, start: HTTPResponseStartEvent) -> None:
-        """Account for the answer and add the headers that every one carries."""
-        elapsed, status = call.elapsed, start["status"]
+        """Count the answer and add the headers that every one carries."""
+        elapsed = call.elapsed
         tokens = call.reservation.settled if call.reservation is not None else 0
         model = call.model.id if call.model is not None else ""
-        self._services.metrics.answered(call.endpoint, model, status, elapsed, call.upstream, tokens)
-        if call.reservation is not None:
-            self._services.usage.record(usage_event(call, key_of(call), status, elapsed, tokens))
+        self._services.metrics.answered(call.endpoint, model, start["status"], elapsed, call.upstream, tokens)
         start["headers"] = [
             *start["headers"],
             (b"x-request-id", call.id.encode()),
@@ -71,8 +98,8 @@ class Shell:
         return await self._services.quota.standings(key, call.model.names if call.model is not None else ())
 
 
-def usage_event(call: Call, key: KeyEntry, status: int, elapsed: float, tokens: int) -> UsageEvent:
-    """What is kept of a request that was admitted; `elapsed` in seconds."""
+def usage_event(call: Call, key: KeyEntry, start: HTTPResponseStartEvent) -> UsageEvent:
+    """What is kept of a request that was admitted, and of its answer."""
     return UsageEvent(
         tenant_id=key.tenant.id,
         tenant_name=key.tenant.name,
@@ -80,10 +107,19 @@ def usage_event(call: Call, key: KeyEntry, status: int, elapsed: float, tokens: 
         model=call.model.id if call.model is not None else "",
         revision=call.model.revision if call.model is not None else None,
         endpoint=call.endpoint,
-        status=status,
+        status=start["status"],
         inputs=call.inputs,
-        tokens=tokens,
+        tokens=call.reservation.settled if call.reservation is not None else 0,
         bytes_in=call.bytes_in,
-        latency_ms=elapsed * 1000,
+        bytes_out=next((int(value) for name, value in start["headers"] if name == b"content-length"), 0),
+        latency_ms=call.elapsed * 1000,
+        upstream_ms=call.upstream * 1000,
+        request_id=call.id,
         lane=call.lane,
     )
+
+
+def refusal(call: Call, error: GatewayError) -> Answer:
+    """An error in place of an answer that is made already."""
+    body = plain_error_body(error) if call.plain_errors else error_body(error)
+    return Answer(body, status=error.status, headers=error_headers(error))

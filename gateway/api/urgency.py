@@ -1,8 +1,9 @@
 """How soon a caller needs its answer: the lane that its request waits in, and for how long it waits at all."""
 
+from gateway.api.model_choice import key_of
 from gateway.call import Call
 from gateway.engine_client import Lane
-from gateway.errors import RequestError
+from gateway.errors import PermissionDenied, RequestError
 
 LANE = b"x-shoal-lane"
 OWN_TIMEOUT = (b"x-stainless-read-timeout", b"x-stainless-timeout")
@@ -10,12 +11,21 @@ OWN_TIMEOUT = (b"x-stainless-read-timeout", b"x-stainless-timeout")
 
 
 def choose_lane(call: Call) -> Lane:
-    """The lane that the request asks for, noted on the call: interactive unless it says `x-shoal-lane: bulk`.
+    """The lane that the request asks for by `x-shoal-lane`, or else its tenant's; noted on the call.
 
-    Raises RequestError for any other lane.
+    Raises PermissionDenied where a tenant of the bulk lane asks for the other one, RequestError for any other word.
     """
+    tenant = key_of(call).tenant
     match call.headers.get(LANE, b"").strip().lower():
-        case b"" | b"interactive":
+        case b"":
+            call.lane = tenant.lane
+        case b"interactive":
+            if tenant.lane == "bulk":
+                raise PermissionDenied(
+                    "Your requests wait in the lane 'bulk'; leave out x-shoal-lane, or say 'bulk'.",
+                    code="lane_not_allowed",
+                    param="x-shoal-lane",
+                )
             call.lane = "interactive"
         case b"bulk":
             call.lane = "bulk"

@@ -11,7 +11,7 @@ DatabaseUnusable            503
 """
 
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from gateway.errors import Unavailable
 
@@ -109,6 +109,14 @@ def explain(error: Exception, url: URL) -> DatabaseUnusable | None:
         if f"{code} {said}".startswith(symptom):
             return kind(text.format(place=place(url), said=said))
     return DatabaseUnreachable(_UNREACHABLE.format(place=place(url), said=said)) if broken else None
+
+
+def says_bad_data(error: Exception) -> bool:
+    """Whether the database refuses what it was given, now and at every other time."""
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return isinstance(error, IntegrityError | DataError) or state.startswith(("22", "23"))
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -1,10 +1,8 @@
-"""Every SELECT. What belongs to a tenant is asked for with the tenant in the signature, never without."""
+"""Every SELECT but those of usage. What belongs to a tenant is asked for with the tenant in the signature."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from uuid import UUID
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -15,10 +13,11 @@ from gateway.db.tables import (
     ModelAlias,
     ModelGrant,
     Operator,
+    OperatorToken,
     PolicyRevision,
     QuotaRule,
     Tenant,
-    UsageRecord,
+    TenantAlias,
 )
 
 
@@ -27,9 +26,15 @@ async def policy_revision(session: AsyncSession) -> int:
     return (await session.execute(select(col(PolicyRevision.revision)))).scalar_one()
 
 
-async def tenants(session: AsyncSession) -> Sequence[Tenant]:
-    """Every tenant, by name."""
-    return (await session.scalars(select(Tenant).order_by(col(Tenant.name)))).all()
+async def locked_revision(session: AsyncSession) -> PolicyRevision:
+    """The row of the policy revision, and the right to change policies until the transaction ends; waits for it."""
+    return (await session.scalars(select(PolicyRevision).with_for_update())).one()  # SQLite has locked before
+
+
+async def tenants(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[Tenant]:
+    """Tenants by name: all of them, or so many of those behind the name `after`."""
+    chosen = select(Tenant).where(col(Tenant.name) > after).order_by(col(Tenant.name)).limit(limit)
+    return (await session.scalars(chosen)).all()
 
 
 async def tenant(session: AsyncSession, name_or_id: str) -> Tenant | None:
@@ -94,6 +99,23 @@ async def quota_rule(
     return (await session.scalars(chosen)).one_or_none()
 
 
+async def tenant_aliases(session: AsyncSession, tenant_id: str) -> Sequence[TenantAlias]:
+    """What a tenant calls models, by its names for them."""
+    chosen = select(TenantAlias).where(col(TenantAlias.tenant_id) == tenant_id)
+    return (await session.scalars(chosen.order_by(col(TenantAlias.alias)))).all()
+
+
+async def tenant_alias(session: AsyncSession, tenant_id: str, alias: str) -> TenantAlias | None:
+    """What a tenant means by one of its own names."""
+    return await session.get(TenantAlias, (tenant_id, alias))
+
+
+async def tenants_with_alias_of(session: AsyncSession, model_id: str) -> Sequence[str]:
+    """Ids of the tenants that have a name of their own for a model: for operators, who may remove it."""
+    chosen = select(col(TenantAlias.tenant_id)).where(col(TenantAlias.model_id) == model_id).distinct()
+    return (await session.scalars(chosen.order_by(col(TenantAlias.tenant_id)))).all()
+
+
 async def models(session: AsyncSession) -> Sequence[Model]:
     """Every registered model, by id."""
     return (await session.scalars(select(Model).order_by(col(Model.id)))).all()
@@ -123,9 +145,28 @@ async def operators(session: AsyncSession) -> Sequence[Operator]:
     return (await session.scalars(select(Operator).order_by(col(Operator.name)))).all()
 
 
+async def operators_of(session: AsyncSession, tenant_id: str) -> Sequence[str]:
+    """Names of the operators who see this tenant and nothing else."""
+    chosen = select(col(Operator.name)).where(col(Operator.tenant_id) == tenant_id).order_by(col(Operator.name))
+    return (await session.scalars(chosen)).all()
+
+
 async def operator(session: AsyncSession, name: str) -> Operator | None:
     """One operator."""
     return await session.get(Operator, name)
+
+
+async def operator_tokens(session: AsyncSession, operator: str | None) -> Sequence[OperatorToken]:
+    """The tokens of one operator, or of all; oldest first."""
+    chosen = select(OperatorToken).order_by(col(OperatorToken.created_at), col(OperatorToken.id))
+    return (
+        await session.scalars(chosen if operator is None else chosen.where(col(OperatorToken.operator) == operator))
+    ).all()
+
+
+async def operator_token(session: AsyncSession, token_id: str) -> OperatorToken | None:
+    """One token."""
+    return await session.get(OperatorToken, token_id)
 
 
 async def audit_events(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[AuditEvent]:
@@ -134,18 +175,10 @@ async def audit_events(session: AsyncSession, *, before: int | None, limit: int)
     return (await session.scalars(chosen if before is None else chosen.where(col(AuditEvent.id) < before))).all()
 
 
-async def usage(
-    session: AsyncSession,
-    tenant_id: str,
-    *,
-    start: datetime,
-    end: datetime,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
-) -> Sequence[UsageRecord]:
-    """One page of a tenant's usage in [start, end), oldest first; `after` is where the page before ended."""
-    time, identity = col(UsageRecord.time), col(UsageRecord.id)
-    chosen = select(UsageRecord).where(col(UsageRecord.tenant_id) == tenant_id, time >= start, time < end)
-    if after is not None:
-        chosen = chosen.where(tuple_(time, identity) > tuple_(*after))
-    return (await session.scalars(chosen.order_by(time, identity).limit(limit))).all()
+async def audit_events_of(
+    session: AsyncSession, tenant_id: str, *, before: int | None, limit: int
+) -> Sequence[AuditEvent]:
+    """The latest events of one tenant, newest first."""
+    chosen = select(AuditEvent).where(col(AuditEvent.tenant_id) == tenant_id)
+    chosen = chosen if before is None else chosen.where(col(AuditEvent.id) < before)
+    return (await session.scalars(chosen.order_by(col(AuditEvent.id).desc()).limit(limit))).all()

@@ -25,7 +25,8 @@ class Database:
 
     def __init__(self, pool: AsyncEngine, url: URL) -> None:
         self.url = url
-        self._file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+        self.file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+        """Where SQLite keeps it; None for PostgreSQL."""
         self._file_identity: tuple[int, int] | None = None
         self._writing = pool.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         # Several SELECTs of one snapshot must show one moment; SQLite's deferred transactions do so anyway.
@@ -64,8 +65,7 @@ class Database:
 
     @asynccontextmanager
     async def _session(self, pool: AsyncEngine) -> AsyncIterator[AsyncSession]:
-        if self._file is not None:
-            self._check_still_there(self._file)
+        self.check_still_there()
         try:
             async with AsyncSession(pool, expire_on_commit=False) as session:
                 yield session
@@ -74,10 +74,15 @@ class Database:
                 raise
             raise meaning from error
 
-    def _check_still_there(self, file: Path) -> None:
-        """SQLite goes on with a file that was deleted or replaced, and what it writes there is lost at the end."""
+    def check_still_there(self) -> None:
+        """SQLite goes on with a file that was deleted or replaced, and what it writes there is lost at the end.
+
+        Raises DatabaseUnreachable then.
+        """
+        if self.file is None:
+            return
         try:
-            status = file.stat()
+            status = self.file.stat()
         except OSError:
             identity = None
         else:
@@ -86,7 +91,7 @@ class Database:
             self._file_identity = identity
         elif identity != self._file_identity:
             raise DatabaseUnreachable(
-                f"The database {file} was deleted or replaced while it was in use; put it back, or start again."
+                f"The database {self.file} was deleted or replaced while it was in use; put it back, or start again."
             )
 
 
@@ -109,19 +114,22 @@ def parse_url(text: str) -> URL:
 
 
 def create_pool(url: URL) -> AsyncEngine:
-    """Connections to `url`: SQLite in WAL with foreign keys, PostgreSQL checked before use so that it may restart."""
+    """Connections to `url`: SQLite in WAL with foreign keys, PostgreSQL checked before use so that it may restart.
+
+    What statements carry is left out of their errors, which are logged.
+    """
     if url.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": 10})
+        return create_async_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args={"timeout": 10})
     # isolation_level None: the driver starts no transactions of its own, `_begin` says which kind.
-    options = {"isolation_level": None, "timeout": BUSY_TIMEOUT, "async_creator_fn": _connect_sqlite}
-    pool = create_async_engine(url, connect_args=options)
+    options = {"isolation_level": None, "timeout": BUSY_TIMEOUT, "async_creator_fn": connect_sqlite}
+    pool = create_async_engine(url, hide_parameters=True, connect_args=options)
     event.listen(pool.sync_engine, "connect", _prepare_sqlite)
     event.listen(pool.sync_engine, "begin", _begin_sqlite)
     return pool
 
 
-async def _connect_sqlite(*where: Any, **options: Any) -> aiosqlite.Connection:
-    """As SQLAlchemy connects, but after a failure no thread is left that would report to an event loop since closed."""
+async def connect_sqlite(*where: Any, **options: Any) -> aiosqlite.Connection:
+    """As aiosqlite connects, but after a failure no thread is left that would report to an event loop since closed."""
     connection = aiosqlite.connect(*where, **options)
     thread = connection._thread  # noqa: SLF001 (there is no public way to it)
     thread.daemon = True

@@ -199,6 +199,24 @@ class OperatorToken(Row, table=True):
     last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class EndedSession(Row, table=True):
+    """A console session that was signed out before its time: no gateway accepts it any more."""
+
+    __tablename__: ClassVar[str] = "ended_session"
+
+    id: str = Field(primary_key=True)
+    expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class SignInTry(Row, table=True):
+    """How much one source of sign-ins has tried. `subject` is a keyed hash: people type passwords for names."""
+
+    __tablename__: ClassVar[str] = "sign_in_try"
+
+    subject: bytes = Field(primary_key=True)
+    drained_at: float = Field(index=True)
+
+
 class UsageRecord(Row, table=True):
     """One served request. No foreign keys: what was used outlives the tenant, the key and the model."""
 

@@ -3,20 +3,42 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import BindParameter, bindparam, or_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BindParameter, bindparam, delete, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gateway.db.tables import ApiKey, UsageRecord
+from gateway.db.tables import ApiKey, UsageHour, UsageRecord
+from gateway.db.upserts import insert_into
+
+COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "bytes_in", "bytes_out", "latency_ms", "upstream_ms")
 
 
-async def insert_usage(session: AsyncSession, records: Sequence[Mapping[str, Any]]) -> None:
-    """Insert usage records; those whose id is there already are left as they are."""
-    dialect = session.get_bind().dialect.name
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    await session.execute(insert(UsageRecord).on_conflict_do_nothing(index_elements=["id"]), list(records))
+async def insert_usage(session: AsyncSession, records: Sequence[Mapping[str, Any]]) -> Sequence[UUID]:
+    """Insert usage records and give the ids of those that are new; the others are left as they are."""
+    identity = col(UsageRecord.id)
+    insert = insert_into(session, UsageRecord).on_conflict_do_nothing(index_elements=[identity]).returning(identity)
+    return (await session.scalars(insert, list(records))).all()
+
+
+async def add_to_hours(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add to the sums per hour. All gateways must name the rows in the order of their keys, or they lock each other."""
+    table = UsageHour.__table__  # type: ignore[attr-defined]
+    insert = insert_into(session, table)
+    added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
+    keys = [column.name for column in table.primary_key]
+    upsert = insert.on_conflict_do_update(
+        index_elements=keys, set_={**added, "tenant_name": insert.excluded.tenant_name}
+    )
+    await (await session.connection()).execute(upsert, list(rows))
+
+
+async def delete_usage(session: AsyncSession, tenant_id: str, ids: Sequence[UUID]) -> None:
+    """Delete single records of a tenant."""
+    await session.execute(
+        delete(UsageRecord).where(col(UsageRecord.tenant_id) == tenant_id, col(UsageRecord.id).in_(ids))
+    )
 
 
 async def touch_keys(session: AsyncSession, uses: Mapping[str, datetime]) -> None:

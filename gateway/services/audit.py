@@ -1,16 +1,25 @@
-"""Every change of policies leaves who, what, before, after, when and from where, in the change's own transaction."""
+"""Every change of policies leaves who, what, before, after, when and from where, in the change's own transaction.
+
+The log is also the list of what changed at each policy revision: gateways read what an event names, and nothing else.
+A change that leaves no event is not followed.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from gateway.db import queries
-from gateway.db.tables import AuditEvent, PolicyRevision
+from gateway.db.tables import AuditEvent
+from gateway.db.wakeups import call
+
+CHANNEL: Final = "shoal_policies"
+"""Of PostgreSQL's NOTIFY: gateways that listen look at the revision at once."""
+
+_ROW: Final = "policy revision's row"
+_NEXT: Final = "policy revision of this change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +40,23 @@ class AuditEntry:
     origin: str
     action: str
     target: str
+    tenant_id: str | None
+    """Whose policies it changed; None: not those of one tenant."""
     before: dict[str, Any] | None
     after: dict[str, Any] | None
 
 
-async def begin_change(session: AsyncSession) -> None:
-    """Announce a change of policies to every gateway, and wait until no other change is under way.
+async def begin_change(session: AsyncSession) -> int:
+    """Wait until no other change of policies is under way; the policy revision that this change will have.
 
     Must come before the first look at what is to be changed: the revision's row is the lock that makes "look, then
-    write" safe between processes. It is held until the transaction ends.
+    write" safe between processes. It is held until the transaction ends. The revision moves with the first event: a
+    change that turns out to change nothing wakes nobody.
     """
-    await session.execute(update(PolicyRevision).values(revision=col(PolicyRevision.revision) + 1))
+    row = await queries.locked_revision(session)
+    session.info[_ROW], session.info[_NEXT] = row, row.revision + 1
+    await call(session, CHANNEL)
+    return row.revision + 1
 
 
 def record(
@@ -50,26 +65,53 @@ def record(
     action: str,
     target: str,
     *,
+    tenant_id: str | None = None,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
-    """Write the event. `before` and `after` are plain data without secrets; None: there was, or is, nothing."""
+    """Write the event; `tenant_id` says whose policies gateways must read again.
+
+    `before` and `after` are plain data without secrets; None: there was, or is, nothing. Without `begin_change` before
+    it, the event is one that changes no policies.
+    """
+    revision = session.info.get(_NEXT)
     event = AuditEvent(
         time=datetime.now(UTC),
         actor=actor.name,
         origin=actor.origin,
         action=action,
         target=target,
+        tenant_id=tenant_id,
+        revision=revision,
         before=before,
         after=after,
     )
     session.add(event)
+    if revision is not None:
+        session.info[_ROW].revision = revision
 
 
 async def list_events(session: AsyncSession, *, before: int | None = None, limit: int = 100) -> Sequence[AuditEntry]:
     """The latest events, newest first; pass the last one's id as `before` for the next page."""
-    rows = await queries.audit_events(session, before=before, limit=limit)
-    return [
-        AuditEntry(row.id or 0, row.time, row.actor, row.origin, row.action, row.target, row.before, row.after)
-        for row in rows
-    ]
+    return [_entry(row) for row in await queries.audit_events(session, before=before, limit=limit)]
+
+
+async def list_tenant_events(
+    session: AsyncSession, tenant_id: str, *, before: int | None = None, limit: int = 100
+) -> Sequence[AuditEntry]:
+    """The latest events of one tenant and what belongs to it, newest first; pages as `list_events`."""
+    return [_entry(row) for row in await queries.audit_events_of(session, tenant_id, before=before, limit=limit)]
+
+
+def _entry(row: AuditEvent) -> AuditEntry:
+    return AuditEntry(
+        id=row.id or 0,
+        time=row.time,
+        actor=row.actor,
+        origin=row.origin,
+        action=row.action,
+        target=row.target,
+        tenant_id=row.tenant_id,
+        before=row.before,
+        after=row.after,
+    )

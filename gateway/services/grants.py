@@ -9,9 +9,10 @@ from gateway.db import queries
 from gateway.db.tables import ModelGrant
 from gateway.errors import NotFound
 from gateway.services.audit import Actor, begin_change, record
-from gateway.services.keys import key_row
 from gateway.services.names import checked_pattern
+from gateway.services.owners import find_owner
 from gateway.services.tenants import tenant_row
+from gateway.services.versions import count_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,50 +25,77 @@ class GrantInfo:
     deny: bool
 
 
+@dataclass(frozen=True, slots=True)
+class RemovedGrant:
+    """A grant that is no more."""
+
+    grant: GrantInfo
+    widened: bool
+    """It was the last that allowed its key anything: from now on the key may use all that its tenant may."""
+
+
 async def add_grant(
-    session: AsyncSession, actor: Actor, tenant: str, pattern: str, *, deny: bool = False, key: str | None = None
+    session: AsyncSession,
+    actor: Actor,
+    tenant: str,
+    pattern: str,
+    *,
+    deny: bool = False,
+    key: str | None = None,
+    version: int | None = None,
 ) -> GrantInfo:
-    """Allow, or deny, the models that the pattern covers. The same pattern again takes the new meaning."""
+    """Allow, or deny, the models that the pattern covers. The same pattern again takes the new meaning.
+
+    `version` is that of the owner, the tenant or the key, as the caller saw it.
+    """
     pattern = checked_pattern(pattern)
     await begin_change(session)
-    tenant_id, key_id = await owner(session, tenant, key)
-    row = await queries.grant(session, tenant_id, key_id, pattern)
+    owner = await find_owner(session, tenant, key, version=version)
+    row = await queries.grant(session, owner.tenant_id, owner.key_id, pattern)
     before = None if row is None else _facts(row)
     if row is None:
-        row = ModelGrant(tenant_id=tenant_id, key_id=key_id, pattern=pattern, deny=deny)
+        row = ModelGrant(tenant_id=owner.tenant_id, key_id=owner.key_id, pattern=pattern, deny=deny)
         session.add(row)
     row.deny = deny
     if before != _facts(row):
-        record(session, actor, "grant.set", key_id or tenant_id, before=before, after=_facts(row))
+        count_change(owner.row)
+        facts = _facts(row)
+        record(session, actor, "grant.set", owner.id, tenant_id=owner.tenant_id, before=before, after=facts)
     await session.flush()
     return _info(row)
 
 
 async def remove_grant(
-    session: AsyncSession, actor: Actor, tenant: str, pattern: str, *, key: str | None = None
-) -> GrantInfo:
+    session: AsyncSession,
+    actor: Actor,
+    tenant: str,
+    pattern: str,
+    *,
+    key: str | None = None,
+    version: int | None = None,
+) -> RemovedGrant:
     """Forget the pattern, whether it allowed or denied."""
     await begin_change(session)
-    tenant_id, key_id = await owner(session, tenant, key)
-    row = await queries.grant(session, tenant_id, key_id, pattern)
+    owner = await find_owner(session, tenant, key, version=version)
+    row = await queries.grant(session, owner.tenant_id, owner.key_id, pattern)
     if row is None:
-        whose = f"key {key_id}" if key_id else f"tenant '{tenant}'"
+        whose = f"key {owner.key_id}" if owner.key_id else f"tenant '{tenant}'"
         raise NotFound(f"The {whose} has no grant {pattern!r}; see: shoal allow list --tenant NAME.", param="pattern")
     await session.delete(row)
-    record(session, actor, "grant.remove", key_id or tenant_id, before=_facts(row))
+    count_change(owner.row)
+    record(session, actor, "grant.remove", owner.id, tenant_id=owner.tenant_id, before=_facts(row))
     await session.flush()
-    return _info(row)
+    allowing = [
+        other
+        for other in await queries.grants(session, owner.tenant_id)
+        if other.key_id == owner.key_id and not other.deny
+    ]
+    return RemovedGrant(_info(row), widened=owner.key_id is not None and not row.deny and not allowing)
 
 
 async def list_grants(session: AsyncSession, tenant: str) -> Sequence[GrantInfo]:
     """The tenant's grants, then those of its keys."""
     return [_info(row) for row in await queries.grants(session, (await tenant_row(session, tenant)).id)]
-
-
-async def owner(session: AsyncSession, tenant: str, key: str | None) -> tuple[str, str | None]:
-    """The ids of a tenant and, where one is named, of a key that is its own."""
-    tenant_id = (await tenant_row(session, tenant)).id
-    return tenant_id, None if key is None else (await key_row(session, key, tenant_id)).id
 
 
 def _facts(row: ModelGrant) -> dict[str, object]:

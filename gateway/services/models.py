@@ -9,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gateway.db import queries
 from gateway.db.tables import Model, ModelAlias
 from gateway.errors import Conflict, NotFound, RequestError
+from gateway.services.aliases import forget_aliases
 from gateway.services.audit import Actor, begin_change, record
 from gateway.services.names import checked_model_name, checked_name, known_spelling
+from gateway.services.versions import check_version, count_change
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -48,6 +50,7 @@ class ModelInfo:
     pinned: bool
     dimensions: int | None
     input_limit: int | None
+    version: int
     created_at: datetime
 
 
@@ -95,24 +98,30 @@ async def find_model(session: AsyncSession, name: str) -> ModelInfo:
     return _info(row, await queries.aliases_of(session, row.id))
 
 
-async def set_pinned(session: AsyncSession, actor: Actor, name: str, *, pinned: bool) -> ModelInfo:
+async def set_pinned(
+    session: AsyncSession, actor: Actor, name: str, *, pinned: bool, version: int | None = None
+) -> ModelInfo:
     """Keep a model in its nodes' memory from now on, or no longer. Again: nothing changes."""
     await begin_change(session)
     row = await _row(session, name)
+    check_version(row, version)
     if row.pinned != pinned:
         action = "model.pin" if pinned else "model.unpin"
         record(session, actor, action, row.id, before={"pinned": row.pinned}, after={"pinned": pinned})
         row.pinned = pinned
+        count_change(row)
         await session.flush()
     return _info(row, await queries.aliases_of(session, row.id))
 
 
-async def remove_model(session: AsyncSession, actor: Actor, name: str) -> ModelInfo:
-    """Forget a model and its aliases. Usage that was recorded under it stays."""
+async def remove_model(session: AsyncSession, actor: Actor, name: str, *, version: int | None = None) -> ModelInfo:
+    """Forget a model and its aliases, those of tenants too. Usage that was recorded under it stays."""
     await begin_change(session)
     row = await _row(session, name)
+    check_version(row, version)
+    await forget_aliases(session, actor, row.id)
     removed = _info(row, await queries.aliases_of(session, row.id))
-    await session.delete(row)  # the database takes the aliases along
+    await session.delete(row)  # the database takes its own aliases along
     record(
         session,
         actor,
@@ -150,6 +159,15 @@ def _check(model: NewModel) -> None:
             raise RequestError(
                 f"The model's {what} {text[:100]!r} is empty, too long or has control characters.", param=what
             )
+    if model.source is not None and "://" in model.source:
+        raise RequestError(
+            "The model's source is a URL, and nodes fetch from the hub alone; give a hub id or the path of a folder.",
+            param="source",
+        )
+    if model.revision is not None and (".." in model.revision or model.revision.startswith(("/", "-"))):
+        raise RequestError(
+            f"{model.revision[:100]!r} is no revision; give a commit, a tag or a branch.", param="revision"
+        )
 
 
 def _info(row: Model, aliases: Sequence[str]) -> ModelInfo:
@@ -164,5 +182,6 @@ def _info(row: Model, aliases: Sequence[str]) -> ModelInfo:
         pinned=row.pinned,
         dimensions=row.dimensions,
         input_limit=row.input_limit,
+        version=row.version,
         created_at=row.created_at,
     )

@@ -7,7 +7,8 @@ from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
 from gateway.services.nodes import NodeDirectory
 from gateway.services.quota import Quota
-from gateway.services.snapshot import SnapshotFeed
+from gateway.services.quota_outage import GuardedQuotaStore
+from gateway.services.snapshot_feed import SnapshotFeed
 from gateway.services.usage import UsageRecorder
 from gateway.settings import GatewaySettings
 
@@ -24,3 +25,5 @@ class Services:
     nodes: NodeDirectory
     engines: EngineClient
     metrics: GatewayMetrics
+    shared_quota: GuardedQuotaStore | None = None
+    """The store of quotas that several gateways share; None: they are kept in this process."""

@@ -1,87 +1,100 @@
-"""Usage: one record per served request, kept in memory until the database has it, and there once only.
+"""Usage: one record per served request, on disk before the answer leaves, in the database soon and there once only.
 
-`record` and `note_use` cost a request nothing but a list and a dict entry. A background task writes; while the database
-is away everything waits and is tried again.
+`record` appends to the spool (spool.py). A background task moves what is in it to the database (ledger.py), and what
+processes left that died; while the database is away it waits on disk, up to a limit past which `check_room` refuses
+whatever would have to be billed. What was refused, and when keys were last used, is worth less: it waits in memory.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Self
-from uuid import UUID
 
-import msgspec
 import structlog
 
 from gateway.db.errors import DatabaseUnusable
 from gateway.db.session import Database
-from gateway.db.usage_rows import insert_usage, touch_keys
-from gateway.services.ids import uuid7
+from gateway.db.usage_rows import touch_keys
+from gateway.services.ledger import HourKey, enter_refused, hour_of
 from gateway.services.periodic import Periodic
+from gateway.services.shipping import ship, ship_abandoned
+from gateway.services.snapshot import KeyEntry
+from gateway.services.spool import NoRoom, Spool
+from gateway.services.usage_event import UsageEvent, packed
+
+__all__ = ["UsageEvent", "UsageRecorder"]
 
 log = structlog.get_logger(__name__)
 
-BATCH = 1000
-"""Records per transaction."""
+KEEP_INTERVAL = 0.1
+"""Seconds of records that a machine may lose which loses its power; a process that dies loses none."""
 KEY_USE_INTERVAL = 60.0
 """Seconds between two writes of when keys were last used."""
-
-
-class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One served request: what an invoice or a dispute may ask for."""
-
-    tenant_id: str
-    tenant_name: str
-    """As it was then."""
-    key_id: str
-    model: str
-    """The registered id, whatever alias the caller used."""
-    revision: str | None
-    endpoint: str
-    """The route, such as `/v1/embeddings`."""
-    status: int
-    inputs: int
-    tokens: int
-    """What the model processed."""
-    bytes_in: int
-    latency_ms: float
-    lane: str = "interactive"
-    time: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
-    id: UUID = msgspec.field(default_factory=uuid7)
-    """Two events with one id are one."""
+ADOPTION_INTERVAL = 5.0
+"""Seconds between two looks for what processes left that died."""
 
 
 class UsageRecorder:
-    """Takes events, writes them in batches. `close` writes what is left."""
+    """Takes events, and brings them to the database. `close` brings what is left, or leaves it for the next start."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, database: Database, spool: Spool | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.failures = 0
         """Flushes that failed, ever."""
         self._database = database
+        self._spool = spool or Spool.temporary()
         self._clock = clock
-        self._waiting: list[UsageEvent] = []
+        self._oldest: datetime | None = None
+        self._refused: dict[HourKey, tuple[str, int]] = {}
         self._uses: dict[str, datetime] = {}
         self._uses_due = clock() + KEY_USE_INTERVAL
+        self._adoption_due = clock()
         self._one_at_a_time = asyncio.Lock()
-        self._flushing: Periodic | None = None
+        self._background: list[Periodic] = []
         self._away = False
 
     @classmethod
-    def open(cls, database: Database, interval: float) -> Self:
-        """Flush every `interval` seconds from now on."""
-        recorder = cls(database)
-        recorder._flushing = Periodic(recorder._flush_what_is_due, interval, "usage flusher")
+    def open(cls, database: Database, interval: float, spool: Spool | None = None) -> Self:
+        """Flush every `interval` seconds from now on. The spool is closed with the recorder."""
+        recorder = cls(database, spool)
+        recorder._background = [
+            Periodic(recorder._flush_what_is_due, interval, "usage flusher"),
+            Periodic(recorder._keep, KEEP_INTERVAL, "usage spool"),
+        ]
         return recorder
 
     @property
     def waiting(self) -> int:
-        """Events that the database does not have yet."""
-        return len(self._waiting)
+        """Records that the database does not have yet."""
+        return self._spool.waiting
+
+    @property
+    def spool_bytes(self) -> int:
+        """Their size."""
+        return self._spool.waiting_bytes
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the oldest of them has waited; 0 where none does."""
+        return max(0.0, (datetime.now(UTC) - self._oldest).total_seconds()) if self._oldest else 0.0
+
+    def check_room(self) -> None:
+        """Return if one more request can be recorded, raise NoRoom otherwise."""
+        if not self._spool.has_room:
+            raise NoRoom
 
     def record(self, event: UsageEvent) -> None:
-        """Take an event; it is written soon."""
-        self._waiting.append(event)
+        """Keep an event; once this returns it survives the process. Raises NoRoom; then it was not kept."""
+        self._spool.append(packed(event))
+        if self._oldest is None:
+            self._oldest = event.time
+
+    def refused(self, key: KeyEntry, model: str, endpoint: str, lane: str) -> None:
+        """Count a request that was refused; `model` is empty where none was found."""
+        place = HourKey(key.tenant.id, hour_of(datetime.now(UTC)), key.id, model, endpoint, lane)
+        self._refused[place] = key.tenant.name, self._refused.get(place, ("", 0))[1] + 1
 
     def note_use(self, key_id: str) -> None:
         """Remember that the key was used now; written at most once a minute."""
@@ -90,39 +103,60 @@ class UsageRecorder:
     async def flush(self, *, key_uses: bool = True) -> None:
         """Write everything that waits. Raises `DatabaseUnusable` and keeps it where the database is away."""
         async with self._one_at_a_time:
-            while self._waiting:
-                batch = self._waiting[:BATCH]
-                await self._write(batch)
-                del self._waiting[: len(batch)]
-            if key_uses and self._uses:
-                await self._write_uses()
+            try:
+                await ship(self._database, self._spool, self._note_oldest)
+                if not self._spool.waiting:
+                    self._oldest = None
+                if self._refused:
+                    await self._write_refused()
+                if key_uses and self._uses:
+                    await self._write_uses()
+            except Exception:
+                self.failures += 1
+                raise
 
     async def close(self) -> None:
-        """Stop the background task and write what waits; what can not be written is said to be lost."""
-        if self._flushing is not None:
-            await self._flushing.close()
+        """Stop the background tasks and write what waits; what can not be written is there at the next start."""
+        for task in self._background:
+            await task.close()
         try:
             await self.flush()
-        except Exception as error:
-            log.exception("usage is lost: the database is away at the end", records=self.waiting, why=_why(error))
+        except Exception as error:  # noqa: BLE001 (whatever it is, the rest must be closed, and it is said)
+            folder = str(self._spool.slot)
+            log.warning("usage is left for the next start", records=self.waiting, folder=folder, why=_why(error))
+        await asyncio.to_thread(self._spool.close)
+
+    async def _keep(self) -> None:
+        if self._spool.wants_keeping:
+            await asyncio.to_thread(self._spool.keep)
 
     async def _flush_what_is_due(self) -> None:
-        due = self._clock() >= self._uses_due
+        now = self._clock()
+        uses_due, adoption_due = now >= self._uses_due, now >= self._adoption_due
         try:
-            await self.flush(key_uses=due)
+            await self.flush(key_uses=uses_due)
+            if adoption_due:
+                await ship_abandoned(self._database, self._spool)
         except Exception as error:  # noqa: BLE001 (whatever it is, the next flush must come, and it is said)
             self._say_away(error)
             return
         self._say_back()
-        if due:
-            self._uses_due = self._clock() + KEY_USE_INTERVAL
+        if uses_due:
+            self._uses_due = now + KEY_USE_INTERVAL
+        if adoption_due:
+            self._adoption_due = now + ADOPTION_INTERVAL
 
-    async def _write(self, batch: Sequence[UsageEvent]) -> None:
+    def _note_oldest(self, moment: datetime) -> None:
+        self._oldest = moment
+
+    async def _write_refused(self) -> None:
+        refused, self._refused = self._refused, {}
         try:
-            async with self._database.transaction() as session:
-                await insert_usage(session, [msgspec.structs.asdict(event) for event in batch])
+            await enter_refused(self._database, refused)
         except Exception:
-            self.failures += 1
+            for place, (name, count) in self._refused.items():
+                refused[place] = name, refused.get(place, ("", 0))[1] + count
+            self._refused = refused
             raise
 
     async def _write_uses(self) -> None:
@@ -131,7 +165,6 @@ class UsageRecorder:
             async with self._database.transaction() as session:
                 await touch_keys(session, uses)
         except Exception:
-            self.failures += 1
             self._uses = uses | self._uses
             raise
 

@@ -1,5 +1,6 @@
 """`shoal allow`: add, remove, list."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -48,13 +49,21 @@ def remove(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Forget a pattern, whether it allowed or denied."""
-    grant = change(
+    removed = change(
         database_at(data_dir, database_url),
         lambda session, actor: grants.remove_grant(session, actor, tenant, pattern, key=key),
     )
+    grant = removed.grant
     print(
         f"{_subject(tenant, grant.key_id)} no longer has the {'denial' if grant.deny else 'grant'} {grant.pattern!r}."
     )
+    if removed.widened:
+        print(
+            f"Warning: that was the last pattern that API key {grant.key_id} was kept to. It may now use all models of "
+            "its tenant that it is not denied. To stop it instead:\n  "
+            + command("key revoke {}", str(grant.key_id), data_dir=data_dir),
+            file=sys.stderr,
+        )
 
 
 @app.command("list")

@@ -6,6 +6,7 @@ import sys
 import threading
 from contextlib import closing as closed_after
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Annotated
 
 import typer
@@ -33,8 +34,6 @@ from shoal.options import (
 )
 from shoal.supervisor import parent_gone
 
-LOOPBACK = ("127.", "::1", "localhost")
-
 CLOSING = 2.0
 """Seconds of the grace period that are kept for sending the last answers and closing."""
 
@@ -57,7 +56,7 @@ def engine(
     ] = False,
 ) -> None:
     """Run models for gateways elsewhere, which prove themselves by a shared secret."""
-    if not engine_secret and not host.startswith(LOOPBACK):
+    if not engine_secret and not is_loopback(host):
         raise StartFailure(
             f"A node on {host} can be reached from other machines: give it and its gateways a secret "
             "by --engine-secret or SHOAL_ENGINE_SECRET."
@@ -80,6 +79,14 @@ def engine(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches what listens there; a name says nothing, except the one."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _engine(settings: EngineSettings, host: str, port: int, grace_period: float, *, supervised: bool) -> None:

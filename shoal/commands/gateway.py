@@ -5,13 +5,14 @@ from contextlib import closing
 import typer
 
 from gateway.db import schema
-from gateway.settings import GatewaySettings
+from gateway.settings import USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import process
 from shoal.data_folder import DataFolder
-from shoal.gateway_process import serve_gateway
+from shoal.gateway_process import check_workers, serve_gateway
 from shoal.logs import configure_logs
 from shoal.options import (
     DATA_DIR,
+    ConsoleHosts,
     DatabaseUrl,
     DataDir,
     DefaultModel,
@@ -21,8 +22,18 @@ from shoal.options import (
     MetricsKey,
     Nodes,
     Port,
+    PublicUrl,
+    QuotaOutageRule,
+    RedisUrl,
+    SessionKey,
+    TrustedProxies,
+    UsageRetention,
+    UsageSpool,
+    UsageSpoolLimit,
+    Workers,
     database_at,
     parse_nodes,
+    spool_at,
 )
 
 
@@ -35,6 +46,16 @@ def gateway(
     engine_secret: EngineSecret = "",
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
+    workers: Workers = 1,
+    redis_url: RedisUrl = None,
+    quota_outage: QuotaOutageRule = "deny",
+    public_url: PublicUrl = None,
+    console_host: ConsoleHosts = None,
+    trusted_proxy: TrustedProxies = None,
+    session_key: SessionKey = None,
+    usage_spool: UsageSpool = None,
+    usage_spool_limit: UsageSpoolLimit = USAGE_SPOOL_LIMIT,
+    usage_retention: UsageRetention = None,
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
@@ -46,15 +67,25 @@ def gateway(
         engine_secret=engine_secret,
         metrics_key=metrics_key,
         default_model=default_model,
+        redis_url=redis_url,
+        quota_outage=quota_outage,
+        public_url=public_url,
+        console_hosts=tuple(console_host or ()),
+        trusted_proxies=tuple(trusted_proxy or ()),
+        usage_spool=spool_at(data_dir, usage_spool),
+        usage_spool_limit=usage_spool_limit,
+        usage_retention=usage_retention,
         grace_period=grace_period,
     )
     configure_logs()
-    process.run(_gateway(settings, host, port, DataFolder.at(data_dir)))
+    check_workers(workers, settings)
+    key = DataFolder.at(data_dir).session_key(session_key)
+    process.run(_gateway(settings, host, port, key, workers))
 
 
-async def _gateway(settings: GatewaySettings, host: str, port: int, folder: DataFolder) -> None:
+async def _gateway(settings: GatewaySettings, host: str, port: int, session_key: bytes, workers: int) -> None:
     with closing(process.listen(host, port)) as sock:
         await schema.check(settings.database_url)
         stop = process.StopSignal()
         print(f"Serving on {process.address(sock)}. Stop with Ctrl-C.", flush=True)
-        await serve_gateway(settings, sock, stop, session_key=folder.session_key())
+        await serve_gateway(settings, sock, stop, session_key=session_key, workers=workers)

@@ -1,11 +1,12 @@
 """`shoal quota`: set, show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
 from gateway.services import quotas
+from policies.quota import Kind
 from shoal.database import change, read
 from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, KeyId, TenantName, database_at
 from shoal.printing import print_json, print_table
@@ -15,6 +16,12 @@ app = typer.Typer(
 )
 
 REMOVE = "none"
+UNITS: Mapping[Kind, str] = {
+    "requests": "requests/min",
+    "tokens": "tokens/min",
+    "tokens_per_month": "tokens/month",
+    "concurrency": "requests at once",
+}
 
 
 def parse_amount(text: str | int) -> int:
@@ -35,19 +42,27 @@ def set_(
     tenant: TenantName,
     rpm: Annotated[int | None, typer.Option(parser=parse_amount, metavar="N|none", help="Requests per minute.")] = None,
     tpm: Annotated[int | None, typer.Option(parser=parse_amount, metavar="N|none", help="Tokens per minute.")] = None,
+    tokens_per_month: Annotated[
+        int | None, typer.Option(parser=parse_amount, metavar="N|none", help="Tokens per calendar month, in UTC.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(parser=parse_amount, metavar="N|none", help="Requests under way at one time.")
+    ] = None,
     model: Annotated[str, typer.Option("--model", metavar="PATTERN", help="Count these models only, together.")] = "*",
     key: KeyId = None,
     data_dir: DataDir = DATA_DIR,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Limit a tenant, or with --key one of its keys; `none` takes a limit away, what is not named stays."""
-    amounts: dict[quotas.Kind, int | None] = {}
-    if rpm is not None:
-        amounts["requests"] = rpm or None
-    if tpm is not None:
-        amounts["tokens"] = tpm or None
+    named: dict[Kind, int | None] = {
+        "requests": rpm,
+        "tokens": tpm,
+        "tokens_per_month": tokens_per_month,
+        "concurrency": concurrency,
+    }
+    amounts = {kind: amount or None for kind, amount in named.items() if amount is not None}
     if not amounts:
-        raise typer.BadParameter("say which limit to set: --rpm, --tpm or both.")
+        raise typer.BadParameter("say which limit to set: --rpm, --tpm, --tokens-per-month, --concurrency.")
     found = change(
         database_at(data_dir, database_url),
         lambda session, actor: quotas.set_quota(session, actor, tenant, amounts, key=key, model_pattern=model),
@@ -59,7 +74,7 @@ def set_(
 def show(
     tenant: TenantName, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None
 ) -> None:
-    """Show the limits of a tenant and its keys."""
+    """Show the limits of a tenant and its keys, and what is used of this month's."""
     found = read(database_at(data_dir, database_url), lambda session: quotas.list_quotas(session, tenant))
     if as_json:
         print_json(found)
@@ -72,5 +87,25 @@ def print_limits(found: Sequence[quotas.QuotaInfo]) -> None:
     if not found:
         print("No limits.")
         return
-    rows = [(row.model_pattern, f"{row.kind}/min", f"{row.amount:,}", row.key_id or "all together") for row in found]
-    print_table(("models", "limit", "amount", "key"), rows)
+    rows = [
+        (
+            row.model_pattern,
+            UNITS[row.kind],
+            f"{row.amount:,}",
+            used_of(row),
+            row.key_id or "all together",
+            note_on(row),
+        )
+        for row in found
+    ]
+    print_table(("models", "limit", "amount", "used", "key", "note"), rows)
+
+
+def used_of(quota: quotas.QuotaInfo) -> str:
+    """What is used of a monthly limit; of the others only gateways know, and say so in each answer."""
+    return "" if quota.used is None else f"{quota.used:,} ({quota.percent} %)"
+
+
+def note_on(quota: quotas.QuotaInfo) -> str:
+    """What an operator should know of a limit."""
+    return "" if quota.capped_by is None else f"never reached: a wider limit is {quota.capped_by:,}"

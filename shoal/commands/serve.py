@@ -1,32 +1,26 @@
 """`shoal serve`: everything on one machine: gateway, console, SQLite and one supervised engine node."""
 
-import asyncio
-import contextlib
 import secrets
-import socket
 import sys
 import time
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
-from dataclasses import asdict, dataclass
-
-import structlog
 
 from gateway.db import schema
 from gateway.db.session import Database
 from gateway.engine_client import NodeStatus, model_ref
 from gateway.errors import GatewayError, Unavailable
-from gateway.services.opened import Services
-from gateway.settings import GatewaySettings
+from gateway.services.models import ModelInfo, list_models
+from gateway.settings import USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import __version__, process
 from shoal.data_folder import DataFolder, RunningEngine
 from shoal.first_run import STARTER_ALIAS, STARTER_ID, Credentials, check_starter, welcome
-from shoal.gateway_process import CONSOLE, serve_gateway
+from shoal.gateway_process import CONSOLE, check_workers, serve_gateway
 from shoal.logs import configure_logs
 from shoal.options import (
     DATA_DIR,
     DEFAULT_POOL,
     BulkShare,
+    ConsoleHosts,
     DatabaseUrl,
     DataDir,
     DefaultModel,
@@ -40,41 +34,21 @@ from shoal.options import (
     MemoryBudget,
     MetricsKey,
     Port,
+    PublicUrl,
+    QuotaOutageRule,
+    RedisUrl,
+    SessionKey,
     Threads,
-    child_environment,
+    TrustedProxies,
+    UsageRetention,
+    UsageSpool,
+    UsageSpoolLimit,
+    Workers,
     database_at,
+    spool_at,
 )
+from shoal.own_engine import EngineOptions, EngineView, free_port, kill_when_it_hangs, supervised, viewing
 from shoal.supervisor import Supervisor
-
-HANG_INTERVAL = 5.0
-"""Seconds between two looks at whether the engine hangs."""
-HUNG_LOOKS = 5
-"""Questions for its status that it did not answer within their five seconds each."""
-
-log = structlog.get_logger("shoal.serve")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineOptions:
-    """What of the command line is for the engine node."""
-
-    device: str
-    memory_budget: int | None
-    host_budget: int | None
-    idle_timeout: float | None
-    load_timeout: float
-    eviction: str
-    bulk_share: float
-    threads: int | None
-
-    def command(self, port: int, grace_period: float) -> list[str]:
-        """The engine node as a child of this process."""
-        words = [sys.executable, "-m", "shoal", "engine", "--supervised", "--port", str(port)]
-        words += ["--grace-period", str(grace_period)]
-        for name, value in asdict(self).items():
-            if value is not None:
-                words += [f"--{name.replace('_', '-')}", str(value)]
-        return words
 
 
 def serve(
@@ -92,6 +66,16 @@ def serve(
     threads: Threads = None,
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
+    workers: Workers = 1,
+    redis_url: RedisUrl = None,
+    quota_outage: QuotaOutageRule = "deny",
+    public_url: PublicUrl = None,
+    console_host: ConsoleHosts = None,
+    trusted_proxy: TrustedProxies = None,
+    session_key: SessionKey = None,
+    usage_spool: UsageSpool = None,
+    usage_spool_limit: UsageSpoolLimit = USAGE_SPOOL_LIMIT,
+    usage_retention: UsageRetention = None,
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve everything on this machine. The first start prints a first API key and a password for the console."""
@@ -104,6 +88,14 @@ def serve(
         engine_secret=engine.engine_secret,
         metrics_key=metrics_key,
         default_model=default_model,
+        redis_url=redis_url,
+        quota_outage=quota_outage,
+        public_url=public_url,
+        console_hosts=tuple(console_host or ()),
+        trusted_proxies=tuple(trusted_proxy or ()),
+        usage_spool=spool_at(folder.path, usage_spool),
+        usage_spool_limit=usage_spool_limit,
+        usage_retention=usage_retention,
         grace_period=grace_period,
     )
     options = EngineOptions(
@@ -116,82 +108,72 @@ def serve(
         bulk_share=bulk_share,
         threads=threads,
     )
-    process.run(_serve(folder, settings, engine, options, host, port))
+    check_workers(workers, settings)
+    process.run(_serve(folder, settings, engine, options, host, port, session_key, workers))
 
 
 async def _serve(
-    folder: DataFolder, settings: GatewaySettings, engine: RunningEngine, options: EngineOptions, host: str, port: int
+    folder: DataFolder,
+    settings: GatewaySettings,
+    engine: RunningEngine,
+    options: EngineOptions,
+    host: str,
+    port: int,
+    session_key: str | None,
+    workers: int,
 ) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.held())
         sock = stack.enter_context(closing(process.listen(host, port)))
         await schema.upgrade(settings.database_url)
-        credentials = await prepare(settings.database_url)
+        credentials, starter = await prepare(settings.database_url)
         stop = process.StopSignal()
         stack.enter_context(folder.announced(engine))
         supervisor = await stack.enter_async_context(supervised(engine, options, settings.grace_period))
-        greet(process.address(sock), credentials)
+        view = await stack.enter_async_context(viewing(engine, settings, starter))
+        greet(process.address(sock), settings.public_url, credentials)
         await serve_gateway(
             settings,
             sock,
             stop,
-            session_key=folder.session_key(),
-            beside=lambda services: accompany(services, supervisor, process.address(sock), credentials),
+            session_key=folder.session_key(session_key),
+            workers=workers,
+            beside=accompany(view, supervisor, process.address(sock), credentials),
         )
 
 
-async def prepare(database_url: str) -> Credentials | None:
-    """Fill a fresh database; check that an older one's starter model is still there."""
+async def prepare(database_url: str) -> tuple[Credentials | None, ModelInfo | None]:
+    """Fill a fresh database, or check that an older one's starter model is still there; and that model, if it is."""
     database = Database.open(database_url)
     try:
         credentials = await welcome(database)
         if credentials is None:
             await check_starter(database)
-        return credentials
+        async with database.reading() as session:
+            registered = await list_models(session)
+        return credentials, next((model for model in registered if model.id == STARTER_ID), None)
     finally:
         await database.close()
 
 
-@contextlib.asynccontextmanager
-async def supervised(engine: RunningEngine, options: EngineOptions, grace_period: float) -> AsyncIterator[Supervisor]:
-    """The engine node, kept alive for the length of the block."""
-    port = int(engine.node_url.rpartition(":")[2])
-    supervisor = Supervisor(options.command(port, grace_period), child_environment(engine.engine_secret))
-    watching = asyncio.create_task(supervisor.run())
-    try:
-        yield supervisor
-    finally:
-        await supervisor.stop(grace_period)
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
-
-
-async def accompany(services: Services, supervisor: Supervisor, url: str, credentials: Credentials | None) -> None:
+async def accompany(view: EngineView, supervisor: Supervisor, url: str, credentials: Credentials | None) -> None:
     """What runs beside the gateway: the welcome when all is ready, then an eye on the engine."""
-    await say_when_ready(services, url, credentials)
-    [node] = services.nodes.nodes
-    while True:
-        await asyncio.sleep(HANG_INTERVAL)
-        if node.unanswered >= HUNG_LOOKS:
-            log.error("engine lives and answers nothing; killed", looks=node.unanswered)
-            supervisor.kill()
-            node.unanswered = 0
+    await say_when_ready(view, url, credentials)
+    await kill_when_it_hangs(view, supervisor)
 
 
-async def say_when_ready(services: Services, url: str, credentials: Credentials | None) -> None:
+async def say_when_ready(view: EngineView, url: str, credentials: Credentials | None) -> None:
     """Load the starter model as soon as the engine is there, then say what to paste."""
     began = time.monotonic()
-    model = services.feed.current.models.get(STARTER_ID)
 
     async def warm_up(node: str, time_left: float) -> NodeStatus:
-        if model is None:
-            return await services.engines.status(node, time_left)
-        return await services.engines.load(node, model_ref(model), time_left)
+        if view.starter is None:
+            return await view.engines.status(node, time_left)
+        return await view.engines.load(node, model_ref(view.starter), time_left)
 
     while True:
         try:
-            await services.nodes.run(DEFAULT_POOL, STARTER_ID, warm_up)
+            await view.nodes.run(DEFAULT_POOL, STARTER_ID, warm_up)
             break
         except Unavailable:
             continue  # the engine is still starting; run waited for it
@@ -210,9 +192,9 @@ async def say_when_ready(services: Services, url: str, credentials: Credentials 
     )
 
 
-def greet(url: str, credentials: Credentials | None) -> None:
+def greet(url: str, public_url: str | None, credentials: Credentials | None) -> None:
     """Where things are, and on the first start the secrets that are shown once, before anything can go wrong."""
-    print(f"Shoal {__version__}\n\n  API       {url}/v1\n  Console   {url}{CONSOLE}", flush=True)
+    print(f"Shoal {__version__}\n\n  API       {url}/v1\n  Console   {public_url or url}{CONSOLE}", flush=True)
     if credentials is not None:
         print(
             f"            operator {credentials.operator}, password {credentials.password}\n"
@@ -222,10 +204,3 @@ def greet(url: str, credentials: Credentials | None) -> None:
             flush=True,
         )
     print("\nStarting the engine and loading the starter model …", flush=True)
-
-
-def free_port() -> int:
-    """A port on loopback that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port

@@ -1,4 +1,4 @@
-"""`shoal tenant`: create, list, suspend, resume."""
+"""`shoal tenant`: create, list, update, suspend, resume, delete."""
 
 from typing import Annotated
 
@@ -13,13 +13,27 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tenants, the
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The tenant's name.")]
 NameOrId = Annotated[str, typer.Argument(metavar="TENANT", help="The tenant, by name or id.")]
+LANE = typer.Option(
+    metavar="|".join(tenants.LANES), help="Where its requests wait; from 'bulk' it can not choose the other."
+)
+WEIGHT = typer.Option(
+    metavar=f"{tenants.LEAST_WEIGHT:g}…{tenants.MOST_WEIGHT:g}", help="Its share of a busy node beside other tenants'."
+)
 
 
 @app.command()
-def create(name: Name, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
+def create(
+    name: Name,
+    lane: Annotated[str, LANE] = "interactive",
+    weight: Annotated[float, WEIGHT] = 1.0,
+    as_json: AsJson = False,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
     """Make a tenant. It may use nothing until it has a key and is allowed some models."""
     tenant = change(
-        database_at(data_dir, database_url), lambda session, actor: tenants.create_tenant(session, actor, name)
+        database_at(data_dir, database_url),
+        lambda session, actor: tenants.create_tenant(session, actor, name, lane=lane, weight=weight),
     )
     if as_json:
         print_json(tenant)
@@ -36,8 +50,30 @@ def list_(as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: D
     if as_json:
         print_json(found)
         return
-    rows = [(row.name, row.id, "suspended" if row.suspended_at else "active", row.created_at) for row in found]
-    print_table(("tenant", "id", "state", "created"), rows)
+    rows = [
+        (row.name, row.id, "suspended" if row.suspended_at else "active", row.lane, f"{row.weight:g}", row.created_at)
+        for row in found
+    ]
+    print_table(("tenant", "id", "state", "lane", "weight", "created"), rows)
+
+
+@app.command()
+def update(
+    tenant: NameOrId,
+    name: Annotated[str | None, typer.Option(help="What it is called from now on.")] = None,
+    lane: Annotated[str | None, LANE] = None,
+    weight: Annotated[float | None, WEIGHT] = None,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Change a tenant's name, lane or weight; what is not named stays."""
+    if name is None and lane is None and weight is None:
+        raise typer.BadParameter("say what to change: --name, --lane or --weight.")
+    found = change(
+        database_at(data_dir, database_url),
+        lambda session, actor: tenants.update_tenant(session, actor, tenant, name=name, lane=lane, weight=weight),
+    )
+    print(f"Tenant '{found.name}' waits in the lane {found.lane} with weight {found.weight:g}.")
 
 
 @app.command()
@@ -57,3 +93,19 @@ def resume(tenant: NameOrId, data_dir: DataDir = DATA_DIR, database_url: Databas
         database_at(data_dir, database_url), lambda session, actor: tenants.resume_tenant(session, actor, tenant)
     )
     print(f"Tenant '{found.name}' is served again.")
+
+
+@app.command()
+def delete(
+    tenant: NameOrId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Forget a tenant with its keys, limits, aliases and operators, for ever. What it used and the audit log stay."""
+    if not yes:
+        typer.confirm(f"Delete the tenant {tenant!r} with its keys and its own operators, for ever?", abort=True)
+    found = change(
+        database_at(data_dir, database_url), lambda session, actor: tenants.delete_tenant(session, actor, tenant)
+    )
+    print(f"Tenant '{found.name}' ({found.id}) is deleted. Its usage is kept under that id.")

@@ -1,9 +1,11 @@
 import asyncio
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from litestar.testing import TestClient
@@ -18,7 +20,7 @@ from gateway.services.nodes import Node
 from gateway.services.operators import create_operator
 from gateway.services.snapshot import ModelEntry, PolicySnapshot
 from gateway.services.tenants import create_tenant, suspend_tenant
-from gateway.settings import sqlite_url
+from gateway.settings import GatewaySettings, sqlite_url
 
 KEY = b"k" * 32
 MIB = 1 << 20
@@ -45,6 +47,7 @@ class Feed:
 @dataclass
 class FakeServices:
     database: Database
+    settings: GatewaySettings
     nodes: Nodes = field(default_factory=Nodes)
     feed: Feed = field(default_factory=Feed)
 
@@ -77,9 +80,10 @@ class Console:
 
 
 @pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+def filled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with the operator `ada`, whose password is `correct horse battery`, and two tenants, one suspended."""
-    url = sqlite_url(Path(tmp_path_factory.mktemp("console")))
+    folder = Path(tmp_path_factory.mktemp("console"))
+    url = sqlite_url(folder)
 
     async def fill() -> None:
         await upgrade(url)
@@ -87,24 +91,38 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
         actor = Actor("test", "here")
         async with database.transaction() as session:
             await create_operator(session, actor, "ada", password="correct horse battery")
-            await create_operator(session, actor, "<i>eve</i>", role="viewer", password="correct horse battery")
+            await create_operator(session, actor, "<i>eve", role="viewer", password="correct horse battery")
             await create_tenant(session, actor, "acme")
             await create_tenant(session, actor, "zenith")
             await suspend_tenant(session, actor, "zenith")
+            await create_operator(
+                session, actor, "tina", role="tenant_admin", tenant="acme", password="tina at the shop"
+            )
         await database.close()
 
     asyncio.run(fill())
-    return url
+    return folder
 
 
 @pytest.fixture
-def console_at(database_url: str) -> Iterator[Callable[[str], Console]]:
+def database_url(filled_folder: Path, tmp_path: Path) -> str:
+    """That database, for this test alone."""
+    shutil.copy(filled_folder / "shoal.db", tmp_path)
+    return sqlite_url(tmp_path)
+
+
+@pytest.fixture
+def console_at(database_url: str) -> Iterator[Callable[..., Console]]:
+    """A browser at this address, in front of a gateway of its own with these settings, over the one database."""
     opened: list[TestClient] = []
 
-    def open_at(base_url: str) -> Console:
-        services, clock = FakeServices(Database.open(database_url)), Clock()
-        app = create_admin_app(services, session_key=KEY, clock=clock, steady_clock=clock)
+    def open_at(base_url: str = "http://console.test", *, peer: str = "192.0.2.200", **settings: Any) -> Console:
+        chosen = GatewaySettings(database_url=database_url, **settings)
+        services, clock = FakeServices(Database.open(database_url), chosen), Clock()
+        app = create_admin_app(services, session_key=KEY, clock=clock)
         app.on_shutdown.append(services.database.close)
+        handle = app.asgi_handler
+        app.asgi_handler = lambda scope, *rest: handle({**scope, "client": (peer, 1)}, *rest)
         client = TestClient(app, base_url=base_url, raise_server_exceptions=False)
         client.follow_redirects = False
         client.__enter__()
@@ -117,8 +135,8 @@ def console_at(database_url: str) -> Iterator[Callable[[str], Console]]:
 
 
 @pytest.fixture
-def console(console_at: Callable[[str], Console]) -> Console:
-    return console_at("http://console.test")
+def console(console_at: Callable[..., Console]) -> Console:
+    return console_at()
 
 
 @pytest.fixture

@@ -57,7 +57,10 @@ def test_the_page_is_what_the_services_know(make_node, make_resident, make_model
         },
         models={"small": entry, "tiny": entry, "large": make_model("large")},
     )
-    tenants = [TenantInfo("tn_a", "acme", None, NOW), TenantInfo("tn_z", "zenith", NOW, NOW)]
+    tenants = [
+        TenantInfo("tn_a", "acme", None, "interactive", 1.0, 1, NOW),
+        TenantInfo("tn_z", "zenith", NOW, "bulk", 1.0, 1, NOW),
+    ]
 
     page = overview_page(nodes, policies, tenants, NOW)
 
@@ -147,10 +150,10 @@ def test_names_with_markup_are_text(console, make_node, make_resident, make_mode
         make_node(f"http://a/{markup}", make_resident(markup, 1), healthy=False, failure=markup)
     ]
     console.services.feed.current = PolicySnapshot(models={markup: make_model(markup, markup + "b")})
-    console.become("<i>eve</i>")
+    console.become("<i>eve")
     page = console.client.get("/admin").text
     assert "<script" not in page
     assert "<i>eve" not in page
-    assert "&lt;i&gt;eve&lt;/i&gt;" in page
+    assert "&lt;i&gt;eve" in page
     assert page.count("&lt;script&gt;") >= 5
     assert "<script" not in console.sign_in(markup, "wrong").text

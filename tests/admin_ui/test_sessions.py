@@ -28,16 +28,6 @@ def test_no_changed_character_of_a_cookie_goes_unnoticed() -> None:
         assert sessions.read(changed) is None, place
 
 
-def test_ended_sessions_are_forgotten_when_they_would_be_over() -> None:
-    now = 100.0
-    sessions = Sessions(b"k" * 32, lambda: now)
-    for _ in range(5):
-        sessions.end(sessions.start("ada"))
-    now += LIFETIME
-    sessions.end(sessions.start("ada"))
-    assert len(sessions._ended) == 1
-
-
 def test_a_short_key_is_refused() -> None:
     with pytest.raises(ValueError, match="31 bytes"):
         Sessions(b"k" * 31, lambda: 0.0)

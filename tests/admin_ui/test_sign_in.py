@@ -67,9 +67,17 @@ def test_signing_in_starts_a_new_session(console) -> None:
     assert console.client.get("/admin").status_code == 303, "the visitor's session gained nothing"
 
 
-@pytest.mark.parametrize(("base_url", "secure"), [("http://console.test", False), ("https://console.test", True)])
-def test_the_cookie_is_for_this_site_and_no_script(console_at, base_url, secure) -> None:
-    cookie = console_at(base_url).sign_in("ada", PASSWORD).headers["set-cookie"].lower()
+@pytest.mark.parametrize(
+    ("base_url", "public_url", "secure"),
+    [
+        ("http://console.test", None, False),
+        ("https://console.test", None, True),
+        ("http://console.test", "https://shoal.test", True),
+        ("http://console.test", "http://shoal.test", False),
+    ],
+)
+def test_the_cookie_is_for_this_site_and_no_script(console_at, base_url, public_url, secure) -> None:
+    cookie = console_at(base_url, public_url=public_url).client.get("/admin/sign-in").headers["set-cookie"].lower()
     parts = {part.strip() for part in cookie.split(";")}
     assert {"httponly", "samesite=lax", "path=/admin", f"max-age={LIFETIME}"} <= parts
     assert ("secure" in parts) is secure
@@ -110,6 +118,26 @@ def test_signing_out_ends_the_session_for_every_copy_of_the_cookie(console) -> N
     assert console.client.get("/admin").status_code == 303
 
 
+def test_signing_out_holds_on_every_gateway_and_after_a_restart(console_at) -> None:
+    here, there = console_at(), console_at()
+    token = here.become("ada")
+    there.client.cookies.set(COOKIE, here.client.cookies[COOKIE])
+    assert there.client.get("/admin").status_code == 200
+    here.client.post("/admin/sign-out", data={"csrf_token": token})
+    assert there.client.get("/admin").status_code == 303
+    later = console_at()
+    later.client.cookies.set(COOKIE, there.client.cookies[COOKIE])
+    assert later.client.get("/admin").status_code == 303
+
+
+def test_signing_out_leaves_the_operators_other_sessions(console_at) -> None:
+    one, other = console_at(), console_at()
+    token = one.become("ada")
+    other.become("ada")
+    one.client.post("/admin/sign-out", data={"csrf_token": token})
+    assert other.client.get("/admin").status_code == 200
+
+
 def test_signing_out_is_no_link(console) -> None:
     console.become("ada")
     assert console.client.get("/admin/sign-out").status_code == 405
@@ -126,7 +154,7 @@ def test_a_write_without_its_sessions_token_is_refused(console, form) -> None:
 
 
 def test_another_sessions_token_is_refused(console) -> None:
-    stolen = console.become("<i>eve</i>")
+    stolen = console.become("<i>eve")
     console.become("ada")
     assert console.client.post("/admin/sign-out", data={"csrf_token": stolen}).status_code == 403
 
@@ -182,6 +210,53 @@ def test_signing_in_rightly_uses_up_no_tries(console) -> None:
         assert console.sign_in("ada", PASSWORD).status_code == 303
 
 
+def test_tries_count_on_all_gateways_together(console_at) -> None:
+    for _ in range(5):
+        assert console_at().sign_in("ada", "wrong").status_code == 401
+    assert console_at().sign_in("ada", PASSWORD).status_code == 429
+
+
+def test_nobody_keeps_an_operator_out_from_elsewhere(console_at) -> None:
+    console = console_at(peer="10.0.0.1", trusted_proxies=("10.0.0.0/8",))
+    for n in range(30):
+        console.client.headers["x-forwarded-for"] = f"192.0.2.{n % 3}, 10.1.2.3"
+        console.sign_in("ada", "wrong")
+    assert console.sign_in("ada", PASSWORD).status_code == 429
+    console.client.headers["x-forwarded-for"] = "198.51.100.7, 10.1.2.3"
+    assert console.sign_in("ada", PASSWORD).status_code == 303
+
+
+def test_what_a_stranger_says_of_its_address_changes_nothing(console) -> None:
+    for n in range(5):
+        console.client.headers["x-forwarded-for"] = f"192.0.2.{n}"
+        assert console.sign_in("ada", "wrong").status_code == 401
+    console.client.headers["x-forwarded-for"] = "192.0.2.99"
+    assert console.sign_in("ada", PASSWORD).status_code == 429
+
+
+def test_what_was_typed_is_not_in_the_database(console_at, tmp_path) -> None:
+    console_at().sign_in("hunter2-hunter2", "hunter3-hunter3")
+    written = b"".join(path.read_bytes() for path in tmp_path.glob("shoal.db*"))
+    assert b"sign_in_try" in written
+    assert b"hunter" not in written
+
+
+@pytest.mark.parametrize("host", ["shoal.test", "SHOAL.test:8443", "[::1]:8080"])
+def test_the_console_answers_at_its_own_names(console_at, host) -> None:
+    console = console_at(console_hosts=("Shoal.test", "[::1]"))
+    assert console.client.get("/admin/sign-in", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.test", "shoal.test.evil.test", "shoal.test:80@evil.test", ""])
+def test_the_console_answers_at_no_other_name(console_at, host) -> None:
+    console = console_at(console_hosts=("shoal.test",))
+    console.become("ada")
+    for headers in ({"host": host}, {"host": host, "x-forwarded-host": "shoal.test"}):
+        answer = console.client.get("/admin", headers=headers)
+        assert answer.status_code == 421
+        assert "does not answer" in answer.text
+
+
 def test_other_spellings_of_a_name_share_its_tries(console) -> None:
     for _ in range(5):
         console.sign_in("jose\u0301", "wrong")
@@ -195,3 +270,12 @@ def test_names_that_nobody_can_have_are_just_wrong(console, name) -> None:
 
 def test_a_form_beyond_all_size_is_refused(console) -> None:
     assert console.sign_in("ada", "x" * 100_000).status_code == 413
+
+
+def test_an_operator_of_one_tenant_sees_nothing_of_the_others(console) -> None:
+    csrf_token = console.become("tina")
+    page = console.client.get("/admin")
+    assert page.status_code == 403
+    assert "zenith" not in page.text
+    assert "operator of one" in page.text
+    assert console.client.post("/admin/sign-out", data={"csrf_token": csrf_token}).status_code == 303

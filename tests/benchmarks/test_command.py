@@ -5,7 +5,7 @@ from benchmarks.__main__ import main
 
 def test_an_unknown_benchmark_is_said_in_one_sentence(capsys):
     assert main(["speed_of_light"]) == 2
-    assert "end_to_end, gateway" in capsys.readouterr().err
+    assert "scheduler, simulation" in capsys.readouterr().err
 
 
 def test_a_benchmark_says_what_it_takes(capsys):

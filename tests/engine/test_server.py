@@ -106,6 +106,19 @@ def test_without_a_secret_everybody_on_the_machine_may_call(served, run):
     run(work())
 
 
+def test_without_a_secret_no_page_in_a_browser_on_the_machine_may_call(served, run):
+    async def work():
+        async with served(secret="") as (client, runtime):
+            del client.headers["authorization"]
+            for origin in ("https://example.org", "null", "http://localhost:9000"):
+                for method, path in (("GET", "/status"), ("GET", "/metrics"), ("POST", "/load"), ("POST", "/unload")):
+                    response = await client.request(method, path, headers={"origin": origin}, content=b"")
+                    assert response.status_code == 401
+            assert runtime.status().models == []
+
+    run(work())
+
+
 def test_errors_have_the_wires_own_shape_and_their_status(served, run, build_checkpoint):
     good = build_checkpoint("good")
     ref = good.ref()

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,40 @@ EMPTY = (
 
 @dataclass
 class Postgres:
-    """A server of our own."""
+    """A server of our own, on a port that stays the same when it is restarted."""
 
+    programs: Path
+    folder: Path
+    user: dict[str, Any]
     port: int
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def url(self, name: str) -> str:
         return f"postgresql://shoal:not-secret@127.0.0.1:{self.port}/{name}"
+
+    def start(self) -> None:
+        """Up, and ready to answer."""
+        options = ["-p", str(self.port), "-k", self.folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        self.process = subprocess.Popen(
+            [self.programs / "postgres", "-D", self.folder / "data", *options], **self.quiet
+        )
+        ready = [self.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        deadline = time.monotonic() + 30
+        while subprocess.run(ready, check=False).returncode:
+            assert self.process.poll() is None, "PostgreSQL does not start"
+            assert time.monotonic() < deadline, "PostgreSQL does not get ready"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Down; connections are cut."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)  # "fast": does not wait for connections to end
+            self.process.wait(30)
+
+    @property
+    def quiet(self) -> dict[str, Any]:
+        """How its programs are run."""
+        return {"cwd": self.folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **self.user}
 
     def admin(self, *statements: str, database: str = "postgres") -> None:
         """Run statements outside of any transaction."""
@@ -69,29 +97,20 @@ def postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="shoal-postgres-"))
     if user:
         shutil.chown(folder, "postgres")
-    quiet: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **user}
-    subprocess.run(
-        [found / "initdb", "-D", folder / "data", "-U", "shoal", "-A", "trust", "--no-sync"], check=True, **quiet
-    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        server = Postgres(free.getsockname()[1])
-    options = ["-p", str(server.port), "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
-    with subprocess.Popen([found / "postgres", "-D", folder / "data", *options], **quiet) as process:
-        try:
-            ready = [found / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(server.port)]
-            deadline = time.monotonic() + 30
-            while subprocess.run(ready, check=False).returncode:
-                assert process.poll() is None, "PostgreSQL does not start"
-                assert time.monotonic() < deadline, "PostgreSQL does not get ready"
-                time.sleep(0.05)
-            server.admin(f"CREATE DATABASE {TEMPLATE}")
-            asyncio.run(upgrade(server.url(TEMPLATE)))
-            server.admin(f"CREATE DATABASE {SHARED} TEMPLATE {TEMPLATE}")
-            yield server
-        finally:
-            process.send_signal(signal.SIGINT)  # "fast": does not wait for connections to end
-    shutil.rmtree(folder)
+        server = Postgres(found, folder, user, free.getsockname()[1])
+    new = [found / "initdb", "-D", folder / "data", "-U", "shoal", "-A", "trust", "--no-sync"]
+    subprocess.run(new, check=True, **server.quiet)
+    try:
+        server.start()
+        server.admin(f"CREATE DATABASE {TEMPLATE}")
+        asyncio.run(upgrade(server.url(TEMPLATE)))
+        server.admin(f"CREATE DATABASE {SHARED} TEMPLATE {TEMPLATE}")
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -32,3 +32,12 @@ def test_what_can_not_be_done_is_one_sentence(refused, key) -> None:
     assert "has no grant 'org/*'; see: shoal allow list" in refused("allow", "remove", "org/*", "--tenant", "acme")
     assert "No tenant is called 'nobody'" in refused("allow", "list", "--tenant", "nobody")
     assert "No API key has the id" in refused("allow", "add", "*", "--tenant", "acme", "--key", "abcdefghijkl")
+
+
+def test_a_key_that_is_widened_by_a_removal_is_warned_of(shoal, key) -> None:
+    for pattern in ("org/a", "org/b"):
+        shoal("allow", "add", pattern, "--tenant", "acme", "--key", key)
+    assert shoal("allow", "remove", "org/a", "--tenant", "acme", "--key", key).err == ""
+    warned = shoal("allow", "remove", "org/b", "--tenant", "acme", "--key", key)
+    assert f"Warning: that was the last pattern that API key {key} was kept to." in warned.err
+    assert f"shoal key revoke {key}" in warned.err

@@ -70,3 +70,11 @@ def test_a_folder_that_can_not_be_is_said(tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StartFailure, match="file"):
         DataFolder.at(tmp_path / "file" / "below")
+
+
+def test_a_chosen_session_key_is_the_same_in_every_folder(tmp_path) -> None:
+    one, other = DataFolder.at(tmp_path / "one"), DataFolder.at(tmp_path / "other")
+    assert one.session_key("secret" * 6) == other.session_key("secret" * 6) != one.session_key("another" * 6)
+    assert len(one.session_key("secret" * 6)) >= 32
+    assert one.session_key() != other.session_key()
+    assert b"secret" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -3,7 +3,8 @@
 import pytest
 
 from shoal.cli import load
-from shoal.commands.serve import EngineOptions
+from shoal.commands.engine import is_loopback
+from shoal.own_engine import EngineOptions
 
 OPTIONS = {
     "--memory-budget": ("SHOAL_MEMORY_BUDGET", "memory_budget", "500MiB", 500 * 2**20),
@@ -69,3 +70,19 @@ def test_what_means_nothing_is_refused(run, words) -> None:
     done = run("engine", *words)
     assert done.code == 2
     assert words[0] in done.err
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "10.0.0.7", "127.example.org", "127.0.0.1.example.org", "localhost.example.org", "::1234", ""],
+)
+def test_a_node_that_others_reach_does_not_start_without_a_secret(run, host) -> None:
+    for words in (("--host", host), ("--host", host, "--engine-secret", "")):
+        done = run("engine", *words)
+        assert done.code == 1
+        assert "give it and its gateways a secret" in done.err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "::1", "localhost"])
+def test_what_only_this_machine_reaches_needs_none(host) -> None:
+    assert is_loopback(host)

@@ -56,3 +56,44 @@ def test_a_tenant_must_be_named(run, data_dir) -> None:
     done = run("key", "create", "--data-dir", str(data_dir))
     assert done.code == 2
     assert "--tenant" in done.err
+
+
+def test_a_key_is_kept_to_scopes_and_freed_again(shoal, refused) -> None:
+    made = shoal("key", "create", "--tenant", "acme", "--scope", "rerank", "--scope", "embeddings", "--json").json
+    assert made["scopes"] == ["embeddings", "rerank"]
+    assert shoal("key", "list", "--tenant", "acme").rows[1][3] == "embeddings, rerank"
+    assert "good for models." in shoal("key", "update", made["id"], "--scope", "models").out
+    assert "good for everything." in shoal("key", "update", made["id"], "--scope", "all").out
+    assert shoal("key", "list", "--tenant", "acme").rows[1][3] == "all"
+    assert "'fly' is no scope of a key" in refused("key", "update", made["id"], "--scope", "fly")
+
+
+def test_a_key_is_renamed_and_given_another_end(shoal, run, data_dir) -> None:
+    made = shoal("key", "create", "--tenant", "acme", "--json").json
+    done = shoal("key", "update", made["id"], "--name", "ci", "--expires", "2998-12-31")
+    assert done.out == f"API key {made['id']} ('ci') is good for everything, until 2999-01-01 00:00 UTC.\n"
+    assert "until" not in shoal("key", "update", made["id"], "--expires", "never").out
+    [listed] = shoal("key", "list", "--tenant", "acme", "--json").json
+    assert (listed["name"], listed["expires_at"], listed["version"]) == ("ci", None, 3)
+    assert run("key", "update", made["id"], "--data-dir", str(data_dir)).code == 2
+
+
+def test_a_key_is_rotated_and_the_new_one_shown_once(shoal, refused) -> None:
+    old = shoal("key", "create", "--tenant", "acme", "--name", "ci", "--json").json
+    done = shoal("key", "rotate", old["id"], "--overlap", "48h")
+    [key] = re.findall(r"sk-shoal-\S+", done.out)
+    assert f"API key 'ci', in the place of {old['id']}. Copy it now" in done.out
+    new = parse_key(key)[0]
+    listed = {row["id"]: row for row in shoal("key", "list", "--tenant", "acme", "--json").json}
+    left = datetime.fromisoformat(listed[old["id"]]["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=47) < left <= timedelta(hours=48)
+    assert listed[new]["lineage"] == listed[old["id"]]["lineage"] == old["id"]
+    last = shoal("key", "rotate", new, "--overlap", "0", "--json").json
+    assert parse_key(last["key"]["key"])[0] == last["key"]["id"]
+    assert {row[0]: row[2] for row in shoal("key", "list", "--tenant", "acme").rows[1:]} == {
+        old["id"]: "active",
+        new: "revoked",
+        last["key"]["id"]: "active",
+    }
+    assert "has ended; create another one" in refused("key", "rotate", new)
+    assert "'soon' is no length of time" in refused("key", "rotate", old["id"], "--overlap", "soon")

@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 import typer
 
-from shoal.options import database_at, parse_bytes, parse_nodes
+from shoal.options import (
+    checked_redis_url,
+    database_at,
+    parse_bytes,
+    parse_network,
+    parse_nodes,
+    parse_public_url,
+    parse_session_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +54,40 @@ def test_what_is_no_address_of_a_node_is_refused(text) -> None:
         parse_nodes([text])
 
 
+def test_a_public_url_is_scheme_and_host() -> None:
+    assert parse_public_url("https://shoal.example.org/") == "https://shoal.example.org"
+    assert parse_public_url("http://10.0.0.1:8443") == "http://10.0.0.1:8443"
+
+
+@pytest.mark.parametrize(
+    "text", ["shoal.example.org", "ftp://x", "https://", "https://x/admin", "https://a@b", "https://x?y", "https://a b"]
+)
+def test_what_is_no_public_url_is_refused(text) -> None:
+    with pytest.raises(typer.BadParameter, match="is no address"):
+        parse_public_url(text)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/33", "proxy.example.org", "", "*"])
+def test_what_is_no_network_is_refused(text) -> None:
+    with pytest.raises(typer.BadParameter, match="is no network"):
+        parse_network(text)
+
+
+def test_a_short_session_key_is_refused_and_not_repeated() -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        parse_session_key("hunter2" * 4)
+    assert "hunter2" not in str(refused.value)
+    assert parse_session_key("x" * 32) == "x" * 32
+
+
+@pytest.mark.parametrize("command", ["serve", "gateway"])
+def test_several_workers_without_redis_are_refused_in_one_sentence(refused, command) -> None:
+    node = ("--node", "http://127.0.0.1:9") if command == "gateway" else ()
+    sentence = refused(command, "--workers", "2", *node)
+    assert "--redis-url" in sentence
+    assert "--workers" in sentence
+
+
 def test_a_database_url_wins_over_the_data_folder() -> None:
     assert database_at(Path("/x"), "postgresql://host/name") == "postgresql://host/name"
     assert database_at(Path("/x"), None) == "sqlite+aiosqlite:////x/shoal.db"
@@ -58,3 +100,11 @@ def test_options_come_from_variables_too(run, monkeypatch, data_dir) -> None:
     assert run("tenant", "create", "acme").code == 0
     assert run("quota", "set").code == 0
     assert run("quota", "show", "--json").json[0]["amount"] == 7
+
+
+def test_what_is_no_redis_is_refused_at_the_start_without_repeating_its_password():
+    assert checked_redis_url(None) is None
+    assert checked_redis_url("rediss://:hunter2@cache/1") == "rediss://:hunter2@cache/1"
+    with pytest.raises(typer.BadParameter, match="write it like redis://") as caught:
+        checked_redis_url("http://:hunter2@cache")
+    assert "hunter2" not in str(caught.value)

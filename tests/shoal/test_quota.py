@@ -11,14 +11,14 @@ def test_limits_are_set_shown_and_taken_away(shoal) -> None:
     shoal("quota", "set", "--tenant", "acme", "--rpm", "1_000", "--tpm", "50000")
     shoal("quota", "set", "--tenant", "acme", "--model", "big/*", "--tpm", "10")
     assert shoal("quota", "set", "--tenant", "acme", "--key", key, "--rpm", "5").rows[1:] == [
-        ["*", "requests/min", "5", key]
+        ["*", "requests/min", "5", "-", key, "-"]
     ]
     assert shoal("quota", "show", "--tenant", "acme").rows == [
-        ["models", "limit", "amount", "key"],
-        ["*", "requests/min", "1,000", "all together"],
-        ["*", "tokens/min", "50,000", "all together"],
-        ["big/*", "tokens/min", "10", "all together"],
-        ["*", "requests/min", "5", key],
+        ["models", "limit", "amount", "used", "key", "note"],
+        ["*", "requests/min", "1,000", "-", "all together", "-"],
+        ["*", "tokens/min", "50,000", "-", "all together", "-"],
+        ["big/*", "tokens/min", "10", "-", "all together", "-"],
+        ["*", "requests/min", "5", "-", key, "-"],
     ]
     shoal("quota", "set", "--tenant", "acme", "--rpm", "none")
     amounts = {
@@ -26,6 +26,27 @@ def test_limits_are_set_shown_and_taken_away(shoal) -> None:
         for row in shoal("quota", "show", "--tenant", "acme", "--json").json
     }
     assert amounts == {("*", "tokens", None), ("big/*", "tokens", None), ("*", "requests", key)}
+
+
+def test_budgets_and_places_are_set_and_a_limit_that_a_wider_one_keeps_from_use_is_said(shoal) -> None:
+    key = shoal("key", "create", "--tenant", "acme", "--json").json["id"]
+    shoal("quota", "set", "--tenant", "acme", "--tokens-per-month", "2_000_000", "--concurrency", "8")
+    shoal("quota", "set", "--tenant", "acme", "--key", key, "--concurrency", "6")
+    shoal("quota", "set", "--tenant", "acme", "--concurrency", "4")
+    assert shoal("quota", "show", "--tenant", "acme").rows[1:] == [
+        ["*", "requests at once", "4", "-", "all together", "-"],
+        ["*", "tokens/month", "2,000,000", "0 (0 %)", "all together", "-"],
+        ["*", "requests at once", "6", "-", key, "never reached: a wider limit is 4"],
+    ]
+
+
+def test_a_key_above_its_tenant_is_refused(shoal, refused) -> None:
+    key = shoal("key", "create", "--tenant", "acme", "--json").json["id"]
+    shoal("quota", "set", "--tenant", "acme", "--rpm", "60")
+    assert refused("quota", "set", "--tenant", "acme", "--key", key, "--rpm", "61") == (
+        "Error: 61 requests per minute would never be reached: the key or its tenant has a wider limit of 60. "
+        "Set no more than that, or raise the wider limit first."
+    )
 
 
 def test_no_limits_are_said(shoal) -> None:

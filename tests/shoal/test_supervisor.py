@@ -5,7 +5,15 @@ import sys
 
 import pytest
 
-from shoal.supervisor import FIRST_BACKOFF, HEALTHY_AFTER, LONGEST_BACKOFF, Supervisor, describe_exit, next_backoff
+from shoal.supervisor import (
+    FIRST_BACKOFF,
+    HEALTHY_AFTER,
+    LONGEST_BACKOFF,
+    Supervisor,
+    describe_exit,
+    next_backoff,
+    piped,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +42,7 @@ async def until(condition) -> None:
 
 
 async def supervise(program: str, watch) -> Supervisor:
-    supervisor = Supervisor([sys.executable, "-c", program], {})
+    supervisor = Supervisor(piped([sys.executable, "-c", program], {}), "child")
     watching = asyncio.create_task(supervisor.run())
     try:
         await watch(supervisor)

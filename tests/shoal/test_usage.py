@@ -2,6 +2,8 @@ import asyncio
 import csv
 import io
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -62,3 +64,38 @@ def test_what_can_not_be_done_is_one_sentence(run, refused, data_dir, tenant) ->
     backwards = ("--from", "2026-11-02", "--to", "2026-11-01")
     assert "is empty" in refused("usage", "export", "--tenant", "acme", *backwards)
     assert run("usage", "export", "--tenant", "acme", "--format", "xml", "--data-dir", str(data_dir)).code == 2
+
+
+def test_sums_and_a_summary(shoal, data_dir, tenant) -> None:
+    record(data_dir, tenant, *(datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 2)))
+    november = ("--tenant", "acme", "--from", "2026-11-01", "--to", "2026-12-01")
+    rows = list(csv.DictReader(io.StringIO(shoal("usage", "export", *november, "--by", "day").out)))
+    assert [(row["time"][:10], row["requests"], row["tokens"]) for row in rows] == [
+        ("2026-11-01", "1", "7"), ("2026-11-02", "2", "14"),
+    ]  # fmt: skip
+    shown = shoal("usage", "show", *november).rows
+    assert shown[0][:2] == ["DAY", "REQUESTS"]
+    assert [row[:6] for row in shown[1:]] == [
+        ["2026-11-01", "1", "0", "0", "2", "7"],
+        ["2026-11-02", "2", "0", "0", "4", "14"],
+    ]
+    [model] = shoal("usage", "show", *november, "--by", "model", "--json").json
+    assert (model["name"], model["requests"], model["tokens"]) == ("org/m", 3, 21)
+
+
+def test_a_gateway_that_can_not_keep_usage_does_not_start(run, data_dir, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    words = ("gateway", "--node", "http://127.0.0.1:9", "--port", "0", "--data-dir", str(data_dir))
+
+    def started(*more: str) -> tuple[int, str]:  # in a process of its own: it sets up the logs
+        command = [sys.executable, "-m", "shoal", *words, *more]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stderr.splitlines()[-1]
+
+    why = f"Usage can not be kept in {tmp_path}/file/usage: Not a directory."
+    what = "Choose another folder with --usage-spool."
+    assert started("--usage-spool", str(tmp_path / "file" / "usage")) == (1, f"Error: {why} {what}")
+    assert started("--usage-spool-limit", "1MiB") == (
+        1, "Error: The usage spool needs at least 8,388,608 bytes, more than 1,048,576.",
+    )  # fmt: skip
+    assert run(*words, "--usage-retention", "0").code == 2

@@ -15,13 +15,15 @@ import uvicorn
 import uvloop
 from sqlmodel import select
 
+from admin_ui.app import create_admin_app
 from benchmarks.fake_engine import FakeEngine, serve
-from gateway.app import create_app, open_services
+from gateway.app import create_admin_api, create_app, open_services
 from gateway.db import schema
 from gateway.db.usage_rows import UsageRecord
 from gateway.services import grants, keys, models, quotas, tenants
 from gateway.services.audit import Actor
 from gateway.settings import GatewaySettings
+from shoal.gateway_process import side_by_side
 
 ACTOR = Actor("tests", "tests")
 MODEL = "tests/mini"
@@ -66,8 +68,8 @@ class RunningGateway:
 
         return self.run(make())
 
-    def caller(self, *, allow=("*",), deny=(), requests=None, tokens=None):
-        """A new tenant with a key, its grants and its limits per minute."""
+    def caller(self, *, allow=("*",), deny=(), **limits):
+        """A new tenant with a key, its grants and its limits by kind."""
         tenant = f"tenant-{next(self.names)}"
         self.change(tenants.create_tenant, tenant)
         made = self.change(keys.create_key, tenant)
@@ -75,11 +77,13 @@ class RunningGateway:
             self.change(grants.add_grant, tenant, pattern)
         for pattern in deny:
             self.change(grants.add_grant, tenant, pattern, deny=True)
-        self.change(quotas.set_quota, tenant, {"requests": requests, "tokens": tokens})
+        self.change(quotas.set_quota, tenant, limits)
         return Caller(tenant, made.id, made.key)
 
     def request(self, method, path, caller=None, **options):
-        headers = {**(caller.headers if caller else {}), **options.pop("headers", {})}
+        headers = options.pop("headers", {})
+        if caller is not None:
+            headers = {**caller.headers, **headers}
         return httpx.request(method, self.url + path, headers=headers, timeout=30, **options)
 
     def post(self, path, caller=None, **options):
@@ -127,7 +131,9 @@ async def _serve(database_url, started, stop_box):
     )
     async with open_services(settings) as services:
         listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(create_app(services), lifespan="off", log_config=None, access_log=False)
+        console = create_admin_app(services, session_key=bytes(32))
+        app = side_by_side(create_app(services), create_admin_api(services), console)
+        config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not (server.started and all(n.healthy for n in services.nodes.nodes)):

@@ -1,3 +1,4 @@
+import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -114,3 +115,81 @@ def test_limits_follow_a_change(gateway_under_test):
     deadline = time.monotonic() + 5
     while gateway_under_test.embed(limited, {"input": "x"}).status_code != 200:
         assert time.monotonic() < deadline
+
+
+def test_places_are_refused_while_they_are_taken_and_free_again_after(gateway_under_test):
+    limited = gateway_under_test.caller(concurrency=2)
+    gateway_under_test.engine.delay = 0.5
+    ready = threading.Barrier(6)
+
+    def send(_):
+        ready.wait(30)
+        return gateway_under_test.embed(limited, {"input": "x"})
+
+    with ThreadPoolExecutor(6) as pool:
+        replies = list(pool.map(send, range(6)))
+    assert sorted(reply.status_code for reply in replies) == [200, 200, 429, 429, 429, 429]
+    refused = next(reply for reply in replies if reply.status_code == 429)
+    error = refused.json()["error"]
+    assert (error["type"], error["code"]) == ("concurrency", "concurrency_limit_exceeded")
+    assert error["message"] == (
+        f"Rate limit reached for tests/mini in organization {limited.tenant} on concurrent requests: Limit 2, Used 2, "
+        "Requested 1. Please try again in 1s."
+    )
+    assert (refused.headers["retry-after"], refused.headers["retry-after-ms"]) == ("1", "1000")
+    assert "x-should-retry" not in refused.headers
+    assert refused.headers[LIMITS[1]] == "1000000000"
+    gateway_under_test.engine.delay = 0.0
+    assert gateway_under_test.embed(limited, {"input": "x"}).status_code == 200
+
+
+def test_a_place_is_free_again_after_a_failure_and_after_the_caller_left(gateway_under_test):
+    limited = gateway_under_test.caller(concurrency=1)
+    gateway_under_test.engine.delay = 1.0
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{gateway_under_test.url}/v1/embeddings",
+            json={"model": "tests/mini", "input": "x"},
+            headers=limited.headers,
+            timeout=0.3,
+        )
+    gateway_under_test.engine.delay = 0.0
+    gateway_under_test.wait_until(lambda: gateway_under_test.embed(limited, {"input": "x"}).status_code == 200, 0.6)
+    assert gateway_under_test.embed(limited, {"input": []}).status_code == 400
+    assert gateway_under_test.embed(limited, {"input": "x"}).status_code == 200
+
+
+def test_a_spent_month_is_refused_for_good_and_other_tenants_go_on(gateway_under_test, caller):
+    limited = gateway_under_test.caller(tokens_per_month=100, tokens=100_000)
+    assert gateway_under_test.embed(limited, {"input": "w " * 47}).status_code == 200
+    reply = gateway_under_test.embed(limited, {"input": "w " * 40})
+    assert reply.status_code == 429
+    error = reply.json()["error"]
+    assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
+    assert error["message"].startswith(
+        "You exceeded your current quota, please check your plan and billing details. Tokens per month for tests/mini "
+        f"in organization {limited.tenant}: Limit 100, Used "
+    )
+    assert reply.headers["x-should-retry"] == "false"
+    assert "retry-after" not in reply.headers
+    assert gateway_under_test.embed(caller, {"input": "w " * 20}).status_code == 200
+
+
+def test_the_tokens_shown_are_those_of_which_least_is_left_by_the_minute_or_the_month(gateway_under_test):
+    for by_minute, by_month, shown in ((1000, 5000, "1000"), (5000, 1000, "1000")):
+        limited = gateway_under_test.caller(tokens=by_minute, tokens_per_month=by_month)
+        reply = gateway_under_test.embed(limited, {"input": "x"})
+        assert reply.headers[TOKENS[0]] == shown
+        assert 990 < int(reply.headers[TOKENS[1]]) < 1000
+        until_the_month_ends = reply.headers[TOKENS[2]].count("h") == 1
+        assert until_the_month_ends is (by_month < by_minute)
+
+
+def test_a_budget_is_spent_by_what_the_ledger_says_after_a_restart(gateway_under_test):
+    spender = gateway_under_test.caller(tokens_per_month=1000)
+    assert gateway_under_test.embed(spender, {"input": "w " * 400}).status_code == 200
+    used = gateway_under_test.usage(spender)[0].tokens
+    store = gateway_under_test.services.quota._store
+    gateway_under_test.run(asyncio.to_thread(store._states.clear))
+    reply = gateway_under_test.embed(spender, {"input": "x"})
+    assert int(reply.headers[TOKENS[1]]) == 1000 - used - reply.json()["usage"]["total_tokens"]

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from engine.protocol import EmbedRequest, RerankRequest
+from gateway.services import tenants
 
 
 @pytest.fixture
@@ -69,3 +70,24 @@ def test_the_node_knows_for_how_long_the_caller_waits(gateway_under_test, caller
 def test_a_caller_who_hangs_up_by_its_own_account_is_not_waited_for(gateway_under_test, caller):
     reply = gateway_under_test.embed(caller, {"input": "__sleep 5__"}, headers={"x-stainless-read-timeout": "0.3"})
     assert (reply.status_code, reply.json()["error"]["code"]) == (503, "engine_timeout")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_tenant_of_the_bulk_lane_waits_there_and_can_not_choose_another(gateway_under_test, seen, route):
+    caller = gateway_under_test.caller()
+    gateway_under_test.change(tenants.update_tenant, caller.tenant, lane="bulk", weight=0.5)
+    for said in ({}, {"x-shoal-lane": "bulk"}):
+        assert ask(gateway_under_test, caller, route, **said).status_code == 200
+    assert [(request.lane, request.weight) for request in seen] == [("bulk", 0.5)] * 2
+    refused = ask(gateway_under_test, caller, route, **{"x-shoal-lane": "interactive"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "lane_not_allowed")
+    assert len(seen) == 2
+    assert {row.lane for row in gateway_under_test.usage(caller)} == {"bulk"}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_weight_of_a_tenant_reaches_the_node(gateway_under_test, seen, route):
+    caller = gateway_under_test.caller()
+    gateway_under_test.change(tenants.update_tenant, caller.tenant, weight=7)
+    assert ask(gateway_under_test, caller, route).status_code == 200
+    assert [(request.lane, request.weight) for request in seen] == [("interactive", 7.0)]

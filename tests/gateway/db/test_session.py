@@ -4,13 +4,14 @@ import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from gateway.db import queries, session
 from gateway.db.errors import DatabaseBusy, DatabaseCorrupt, DatabaseNotMigrated, DatabaseUnreachable, explain
 from gateway.db.session import Database, parse_url
-from gateway.db.tables import ApiKey, ModelGrant, Tenant
-from gateway.services.audit import begin_change
+from gateway.db.tables import ApiKey, ModelGrant, Operator, Tenant
+from gateway.services.audit import Actor, begin_change, record
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +31,11 @@ def key(number: int, tenant_id: str) -> ApiKey:
         secret_sha256=b"\0" * 32,
         created_at=NOW,
     )
+
+
+async def change_something(it) -> None:
+    await begin_change(it)
+    record(it, Actor("tests", "tests"), "model.pin", "org/m")
 
 
 async def test_a_transaction_keeps_all_at_its_end_and_nothing_when_it_raises(database) -> None:
@@ -53,7 +59,7 @@ async def test_changes_at_once_wait_for_each_other_and_none_is_lost(database_url
 
     async def change(database: Database) -> None:
         async with database.transaction() as it:
-            await begin_change(it)
+            await change_something(it)
 
     await asyncio.gather(*(change(database) for database in [one, other] * 10))
     async with one.reading() as it:
@@ -66,7 +72,7 @@ async def test_a_reader_sees_one_moment_whatever_is_written_meanwhile(database) 
     async with database.reading() as reader:
         before = await queries.policy_revision(reader)
         async with database.transaction() as writer:
-            await begin_change(writer)
+            await change_something(writer)
             writer.add(tenant())
         assert await queries.policy_revision(reader) == before
         assert await queries.tenants(reader) == []
@@ -206,3 +212,18 @@ def test_only_the_drivers_errors_are_explained(error) -> None:
 def test_every_error_of_the_database_is_a_503_with_a_message() -> None:
     for kind in (DatabaseBusy, DatabaseCorrupt, DatabaseUnreachable):
         assert (kind("why").status, kind("why").message) == (503, "why")
+
+
+async def test_an_error_of_the_database_says_nothing_of_what_was_stored(database: Database) -> None:
+    """Errors are logged, and rows hold hashes of passwords."""
+    row = Operator(name="ada", password_hash="$argon2id$kept", role="admin", created_at=datetime.now(UTC))
+
+    async def store_twice() -> None:
+        async with database.transaction() as it:
+            it.add(row)
+            await it.flush()
+            await it.execute(insert(Operator).values(row.model_dump()))
+
+    with pytest.raises(IntegrityError) as failed:
+        await store_twice()
+    assert "$argon2id$kept" not in str(failed.value)

@@ -60,3 +60,16 @@ async def test_a_pattern_that_no_model_could_match_is_refused(write, read, key, 
     with pytest.raises(RequestError, match="is no pattern of models: use letters, digits"):
         await write(add_grant, "acme", pattern)
     assert await patterns(read) == []
+
+
+async def test_a_key_that_is_no_longer_kept_to_anything_is_said_to_be_widened(write, key) -> None:
+    for pattern, deny in (("a", False), ("b", False), ("c", True)):
+        await write(add_grant, "acme", pattern, key=key.id, deny=deny)
+    await write(add_grant, "acme", "a")
+    removed = [await write(remove_grant, "acme", pattern, key=key.id) for pattern in ("a", "c", "b")]
+    assert [(removal.grant.pattern, removal.widened) for removal in removed] == [
+        ("a", False),
+        ("c", False),  # a denial that goes was no bound to begin with
+        ("b", True),
+    ]
+    assert not (await write(remove_grant, "acme", "a")).widened  # a tenant without patterns may use nothing

@@ -5,8 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.db import queries
-from gateway.errors import NotFound, RequestError
-from gateway.services.keys import create_key, hash_secret, list_keys, parse_expiry, parse_key, revoke_key
+from gateway.errors import Conflict, NotFound, RequestError
+from gateway.services.keys import (
+    SCOPES,
+    create_key,
+    find_key,
+    hash_secret,
+    list_keys,
+    parse_expiry,
+    parse_key,
+    revoke_key,
+    update_key,
+)
 from gateway.services.tenants import create_tenant
 
 pytestmark = pytest.mark.anyio
@@ -139,3 +149,47 @@ def test_an_expiry_is_a_duration_a_day_or_a_time(text, moment) -> None:
 def test_what_is_no_expiry_is_refused_with_an_example(text) -> None:
     with pytest.raises(RequestError, match="is no expiry: use 12h, 30d, 2w, 1y or a date such as"):
         parse_expiry(text, NOW)
+
+
+async def test_scopes_are_kept_in_one_order_and_taken_back(write, read, tenant) -> None:
+    made = await write(create_key, "acme", scopes=["rerank", "embeddings", "rerank"])
+    assert made.scopes == (await read(find_key, made.id)).scopes == ("embeddings", "rerank")
+    assert (await write(update_key, made.id, scopes=list(SCOPES))).scopes == SCOPES
+    assert (await write(update_key, made.id, scopes=None)).scopes is None
+
+
+@pytest.mark.parametrize("scopes", [[], ["everything"], ["embeddings", "*"], [""], ["Embeddings"]])
+async def test_what_is_no_scope_is_refused(write, read, tenant, scopes) -> None:
+    made = await write(create_key, "acme", scopes=["models"])
+    with pytest.raises(RequestError, match=r"is no scope of a key; use embeddings, rerank|could do nothing"):
+        await write(update_key, made.id, scopes=scopes)
+    with pytest.raises(RequestError):
+        await write(create_key, "acme", scopes=scopes)
+    assert [key.scopes for key in await read(list_keys, "acme")] == [("models",)]
+
+
+async def test_a_key_gets_another_name_and_end_and_what_is_not_named_stays(write, events, tenant) -> None:
+    end = datetime.now(UTC) + timedelta(days=1)
+    made = await write(create_key, "acme", name="ci", scopes=["models"])
+    named = await write(update_key, made.id, name="cd")
+    assert (named.name, named.expires_at, named.scopes, named.version) == ("cd", None, ("models",), 2)
+    ended = await write(update_key, made.id, expires_at=end)
+    assert (ended.name, ended.expires_at, ended.scopes, ended.version) == ("cd", end, ("models",), 3)
+    assert await write(update_key, made.id, expires_at=end, name="cd") == ended
+    assert (await write(update_key, made.id, expires_at=None)).expires_at is None
+    assert [event.action for event in await events()].count("key.update") == 3
+
+
+async def test_a_key_can_not_be_changed_into_what_it_can_not_be(write, read, tenant) -> None:
+    made = await write(create_key, "acme")
+    with pytest.raises(RequestError, match="expired from the start"):
+        await write(update_key, made.id, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    with pytest.raises(RequestError, match="key name"):
+        await write(update_key, made.id, name="")
+    await write(create_tenant, "other")
+    with pytest.raises(NotFound):
+        await write(update_key, made.id, tenant="other", name="mine")
+    assert (await read(find_key, made.id)).version == 1
+    await write(revoke_key, made.id)
+    with pytest.raises(Conflict, match="is revoked; create another one"):
+        await write(update_key, made.id, expires_at=None)

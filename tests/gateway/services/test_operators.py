@@ -3,9 +3,18 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from gateway.db import queries
-from gateway.errors import Conflict, RequestError
+from gateway.errors import Conflict, NotFound, RequestError
 from gateway.services import operators
-from gateway.services.operators import create_operator, find_operator, list_operators, new_password, verify_operator
+from gateway.services.operators import (
+    create_operator,
+    find_operator,
+    list_operators,
+    new_password,
+    remove_operator,
+    set_password,
+    verify_operator,
+)
+from gateway.services.tenants import create_tenant
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +67,7 @@ async def test_names_of_operators_are_unique_and_their_roles_known(write) -> Non
     await write(create_operator, "ann")
     with pytest.raises(Conflict, match="There is already an operator called 'ann'"):
         await write(create_operator, "ann")
-    with pytest.raises(RequestError, match="'root' is no role of an operator; use admin or viewer"):
+    with pytest.raises(RequestError, match="'root' is no role of an operator; use admin, viewer, tenant_admin"):
         await write(create_operator, "bob", role="root")
 
 
@@ -72,3 +81,32 @@ def test_a_new_password_is_long_and_never_the_same() -> None:
     made = {new_password() for _ in range(100)}
     assert len(made) == 100
     assert all(len(password.replace("-", "")) == 20 for password in made)
+
+
+async def test_a_tenant_admin_is_of_one_tenant_and_nobody_else_is(write, read) -> None:
+    tenant = await write(create_tenant, "acme")
+    made = await write(create_operator, "ann", role="tenant_admin", tenant="acme")
+    assert (await read(find_operator, "ann")).tenant_id == made.tenant_id == tenant.id
+    for role, of in (("tenant_admin", None), ("admin", "acme"), ("viewer", "acme")):
+        with pytest.raises(RequestError, match="is of one tenant, and no other role is"):
+            await write(create_operator, "bob", role=role, tenant=of)
+    with pytest.raises(NotFound):
+        await write(create_operator, "bob", role="tenant_admin", tenant="nowhere")
+
+
+async def test_another_password_replaces_the_old_one_and_a_stale_change_is_refused(write, read, events) -> None:
+    old = await write(create_operator, "ann")
+    new = await write(set_password, "ann", version=old.version)
+    assert await read(verify_operator, "ann", old.password) is None
+    assert await read(verify_operator, "ann", new.password) is not None
+    with pytest.raises(Conflict):
+        await write(set_password, "ann", version=old.version)
+    assert new.password not in repr(await events())
+
+
+async def test_an_operator_who_was_removed_is_gone(write, read) -> None:
+    made = await write(create_operator, "ann")
+    await write(remove_operator, "ann")
+    assert await read(verify_operator, "ann", made.password) is None
+    with pytest.raises(NotFound, match="No operator is called 'ann'"):
+        await write(remove_operator, "ann")

@@ -31,8 +31,23 @@ def limit(kind, amount, subject="tenant:tn_1", pattern="*"):
     return Limit(subject, kind, amount, pattern)
 
 
-def quota_at(clock):
-    return Quota(MemoryQuotaStore(clock))
+class Ledger:
+    """Knows what was used of each month, by its number."""
+
+    def __init__(self, **used):
+        self.used_in = {2026 * 12 + 10: 0, **used}
+        self.asked = 0
+
+    async def used(self, limits, month):
+        self.asked += 1
+        return dict.fromkeys(limits, self.used_in.get(month, 0))
+
+    def note(self, standings):
+        pass
+
+
+def quota_at(clock, ledger=None):
+    return Quota(MemoryQuotaStore(clock), ledger or Ledger())
 
 
 async def spend(quota, who, tokens, used):
@@ -154,8 +169,8 @@ def test_reserve_is_replay_safe_and_settle_idempotent():
         store, tokens = MemoryQuotaStore(Clock()), limit("tokens", 100)
         first = await store.reserve("lease", [(tokens, 60)])
         assert await store.reserve("lease", [(tokens, 60)]) == first
-        await store.settle("lease", {"requests": 1, "tokens": 25})
-        await store.settle("lease", {"requests": 1, "tokens": 25})
+        await store.settle("lease", {"requests": 1, "tokens": 25, "tokens_per_month": 25})
+        await store.settle("lease", {"requests": 1, "tokens": 25, "tokens_per_month": 25})
         await store.reserve("lease", [(tokens, 60)])
         await store.settle("unknown", {"requests": 1, "tokens": 25})
         ((_, standing),) = await store.peek([tokens])

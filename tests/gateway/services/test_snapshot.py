@@ -6,11 +6,14 @@ from structlog.testing import capture_logs
 
 from gateway.db.errors import DatabaseUnreachable
 from gateway.db.session import Database
+from gateway.services.aliases import set_alias
 from gateway.services.grants import add_grant
 from gateway.services.keys import create_key, hash_secret, parse_key, revoke_key
 from gateway.services.models import NewModel, add_model, remove_model
 from gateway.services.quotas import set_quota
-from gateway.services.snapshot import KeyEntry, ModelEntry, SnapshotFeed, TenantEntry, load_snapshot
+from gateway.services.snapshot import KeyEntry, ModelEntry, TenantEntry
+from gateway.services.snapshot_build import load_snapshot
+from gateway.services.snapshot_feed import SnapshotFeed
 from gateway.services.tenants import create_tenant, resume_tenant, suspend_tenant
 from policies.allowlist import Grant
 from policies.quota import Limit
@@ -42,15 +45,16 @@ async def feed(database):
 
 async def test_the_snapshot_holds_all_that_decides(write, read) -> None:
     end = datetime.now(UTC) + timedelta(days=1)
-    tenant = await write(create_tenant, "acme")
+    tenant = await write(create_tenant, "acme", lane="bulk", weight=2.0)
     wide = await write(create_key, "acme", name="wide")
-    narrow = await write(create_key, "acme", name="narrow", expires_at=end)
+    narrow = await write(create_key, "acme", name="narrow", expires_at=end, scopes=("embeddings", "rerank"))
     await write(add_grant, "acme", "org/*")
     await write(add_grant, "acme", "org/secret", deny=True)
     await write(add_grant, "acme", "org/m", key=narrow.id)
     await write(set_quota, "acme", {"requests": 60, "tokens": 1000})
     await write(set_quota, "acme", {"tokens": 10}, key=narrow.id, model_pattern="org/m*")
     model = await write(add_model, NewModel(id="org/m", aliases=("m", "b"), pinned=True, dimensions=8, input_limit=512))
+    await write(set_alias, "acme", "mine", "m")
 
     snapshot = await read(load_snapshot)
 
@@ -60,7 +64,10 @@ async def test_the_snapshot_holds_all_that_decides(write, read) -> None:
         name="acme",
         suspended=False,
         grants=(Grant("org/*"), Grant("org/secret", deny=True)),
-        limits=(Limit(subject, "requests", 60), Limit(subject, "tokens", 1000)),
+        limits=(Limit(subject, "requests", 60, tenant=tenant.id), Limit(subject, "tokens", 1000, tenant=tenant.id)),
+        lane="bulk",
+        weight=2.0,
+        aliases={"mine": "org/m"},
     )
     assert snapshot.keys == {
         wide.id: KeyEntry(
@@ -72,6 +79,7 @@ async def test_the_snapshot_holds_all_that_decides(write, read) -> None:
             revoked=False,
             grants=(),
             limits=(),
+            lineage=wide.id,
         ),
         narrow.id: KeyEntry(
             narrow.id,
@@ -81,7 +89,9 @@ async def test_the_snapshot_holds_all_that_decides(write, read) -> None:
             expires_at=end,
             revoked=False,
             grants=(Grant("org/m"),),
-            limits=(Limit(f"key:{narrow.id}", "tokens", 10, "org/m*"),),
+            limits=(Limit(f"key:{narrow.id}", "tokens", 10, "org/m*", tenant=tenant.id),),
+            lineage=narrow.id,
+            scopes=frozenset({"rerank", "embeddings"}),
         ),
     }
     assert snapshot.keys[wide.id].tenant is snapshot.keys[narrow.id].tenant

@@ -7,12 +7,13 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.db import queries, session
+from gateway.db import session, usage_queries
 from gateway.db.errors import DatabaseBusy, DatabaseUnreachable
 from gateway.db.session import Database
-from gateway.services import usage
+from gateway.services import shipping, usage
 from gateway.services.ids import uuid7
 from gateway.services.keys import create_key, list_keys
+from gateway.services.spool import Spool
 from gateway.services.tenants import create_tenant
 from gateway.services.usage import UsageEvent, UsageRecorder
 
@@ -23,6 +24,7 @@ def event(**options) -> UsageEvent:
     facts = {
         "tenant_id": "tn_1", "tenant_name": "acme", "key_id": "key1", "model": "org/m", "revision": "abc",
         "endpoint": "/v1/embeddings", "status": 200, "inputs": 2, "tokens": 7, "bytes_in": 40, "latency_ms": 1.5,
+        "bytes_out": 900, "upstream_ms": 1.25, "request_id": "req_1", "lane": "bulk",
     }  # fmt: skip
     return UsageEvent(**facts | options)
 
@@ -30,7 +32,7 @@ def event(**options) -> UsageEvent:
 async def recorded(database, tenant_id="tn_1"):
     long_ago, far_off = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
     async with database.reading() as it:
-        return await queries.usage(it, tenant_id, start=long_ago, end=far_off, after=None, limit=10_000)
+        return await usage_queries.usage(it, tenant_id, start=long_ago, end=far_off, after=None, limit=10_000)
 
 
 async def test_what_is_recorded_is_in_the_database_with_every_field(database, until) -> None:
@@ -57,7 +59,7 @@ async def test_a_record_that_is_sent_again_is_counted_once(database) -> None:
 
 
 async def test_more_than_one_batch_is_written_whole(database, monkeypatch) -> None:
-    monkeypatch.setattr(usage, "BATCH", 7)
+    monkeypatch.setattr(shipping, "BATCH", 7)
     recorder = UsageRecorder(database)
     sent = [event(tokens=number) for number in range(50)]
     for one in sent:
@@ -126,18 +128,25 @@ async def test_records_outlive_a_server_that_is_away(postgres, postgres_database
     await database.close()
 
 
-async def test_what_can_not_be_written_at_the_end_is_said_with_the_number() -> None:
+async def test_what_can_not_be_written_at_the_end_is_left_in_the_file_and_said(database, tmp_path) -> None:
     class Away:
         def transaction(self):
             raise DatabaseUnreachable("gone")
 
     with capture_logs() as logs:
-        recorder = UsageRecorder(Away())
-        recorder.record(event())
-        recorder.record(event())
+        recorder = UsageRecorder(Away(), Spool.open(tmp_path / "usage"))
+        sent = [event(), event()]
+        for one in sent:
+            recorder.record(one)
         await recorder.close()
     [entry] = logs
-    assert (entry["log_level"], entry["records"], entry["why"]) == ("error", 2, "gone")
+    assert (entry["log_level"], entry["records"], entry["why"]) == ("warning", 2, "gone")
+    assert entry["folder"] == str(tmp_path / "usage" / "0")
+    next_start = UsageRecorder(database, Spool.open(tmp_path / "usage"))
+    assert next_start.waiting == 2
+    await next_start.close()
+    assert sorted(row.id for row in await recorded(database)) == sorted(one.id for one in sent)
+    assert [path.name for path in (tmp_path / "usage" / "0").iterdir()] == ["lock"]
 
 
 async def test_the_last_use_of_a_key_is_written_once_a_minute_and_never_goes_back(write, read, database) -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from gateway.errors import NotFound, RequestError
 from gateway.services import usage_export
+from gateway.services.ledger import enter
 from gateway.services.tenants import create_tenant
 from gateway.services.usage import UsageEvent, UsageRecorder
-from gateway.services.usage_export import COLUMNS, export_usage, parse_moment, start_of_month
+from gateway.services.usage_export import COLUMNS, SUM_COLUMNS, export_usage, parse_moment, start_of_month
+from gateway.services.usage_summary import summarize_usage
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +107,76 @@ def test_a_moment_is_a_date_or_a_time_in_utc() -> None:
     with pytest.raises(RequestError, match="'yesterday' is no date; write it like 2026-11-01"):
         parse_moment("yesterday")
     assert start_of_month(date(2028, 2, 29)) == datetime(2028, 2, 1, tzinfo=UTC)
+
+
+async def use(database, tenant, moment, **options) -> None:
+    facts = {"key_id": "key1", "model": "org/m", "revision": None, "endpoint": "/v1/embeddings", "status": 200}
+    numbers = {"inputs": 1, "tokens": 10, "bytes_in": 5, "bytes_out": 50, "latency_ms": 0.5, "upstream_ms": 0.25}
+    event = UsageEvent(tenant_id=tenant.id, tenant_name=tenant.name, time=moment, **facts | numbers | options)
+    await enter(database, [event])
+
+
+async def sums(database, by, start=START, end=END) -> list[dict[str, str]]:
+    parts = [part async for part in export_usage(database, "acme", start=start, end=end, form="csv", by=by)]
+    return list(csv.DictReader(io.StringIO("".join(parts))))
+
+
+async def test_sums_by_hour_day_and_month_agree_with_the_records(database, tenants, monkeypatch) -> None:
+    monkeypatch.setattr(usage_export, "PAGE", 3)
+    hours = [timedelta(hours=hour) for hour in (0, 1, 23, 24, 47, 48, 719)]
+    for hour in hours:
+        for key in ("key1", "key2"):
+            await use(database, tenants[0], START + hour, key_id=key, status=500 if key == "key2" else 200)
+    await use(database, tenants[1], START, tokens=10**6)
+    await use(database, tenants[0], END, tokens=10**6)
+    by_hour, by_day, by_month = [await sums(database, by) for by in ("hour", "day", "month")]
+    assert [row["time"] for row in by_day if row["key_id"] == "key1"] == [
+        "2026-11-01T00:00:00.000Z", "2026-11-02T00:00:00.000Z", "2026-11-03T00:00:00.000Z", "2026-11-30T00:00:00.000Z",
+    ]  # fmt: skip
+    assert [(row["time"], row["key_id"], row["tokens"], row["failed"]) for row in by_month] == [
+        ("2026-11-01T00:00:00.000Z", "key1", "70", "0"), ("2026-11-01T00:00:00.000Z", "key2", "70", "7"),
+    ]  # fmt: skip
+    assert len(by_hour) == 14
+    for name in ("requests", "inputs", "tokens", "bytes_in", "bytes_out", "latency_ms", "upstream_ms"):
+        totals = {sum(float(row[name]) for row in rows) for rows in (by_hour, by_day, by_month)}
+        assert len(totals) == 1, name
+
+
+async def test_sums_as_json_lines_have_numbers_and_all_columns(database, tenants) -> None:
+    await use(database, tenants[0], START)
+    parts = [part async for part in export_usage(database, "acme", start=START, end=END, form="jsonl", by="day")]
+    [line] = [json.loads(line) for line in "".join(parts).splitlines()]
+    assert tuple(line) == SUM_COLUMNS
+    assert (line["tokens"], line["latency_ms"], line["refused"]) == (10, 0.5, 0)
+
+
+async def test_what_a_deleted_tenant_used_is_found_by_its_id(database, tenants) -> None:
+    class Gone:
+        id, name = "tn_gone", "gone"
+
+    await use(database, Gone, START)
+    assert (await text(database, "tn_gone")).count("\n") == 2
+    with pytest.raises(NotFound):
+        await text(database, "gone")
+
+
+async def test_a_summary_by_day_model_and_key(database, tenants, read) -> None:
+    await use(database, tenants[0], START)
+    await use(database, tenants[0], START + timedelta(hours=5), model="org/n", key_id="key2", status=503)
+    await use(database, tenants[0], START + timedelta(days=1), model="org/n")
+    await use(database, tenants[1], START, tokens=10**6)
+    await use(database, tenants[0], END, tokens=10**6)
+    found = {
+        by: [
+            (row.name, row.requests, row.failed, row.tokens)
+            for row in await read(summarize_usage, "acme", start=START, end=END, by=by)
+        ]
+        for by in ("day", "model", "key")
+    }
+    assert found == {
+        "day": [("2026-11-01", 2, 1, 20), ("2026-11-02", 1, 0, 10)],
+        "model": [("org/m", 1, 0, 10), ("org/n", 2, 1, 20)],
+        "key": [("key1", 2, 0, 20), ("key2", 1, 1, 10)],
+    }
+    with pytest.raises(RequestError, match="is empty"):
+        await read(summarize_usage, "acme", start=END, end=START, by="day")

@@ -52,6 +52,20 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["operator"], ["operator.name"], ondelete="CASCADE", name="fk_operator_token_operator"),
     )
     op.create_index("ix_operator_token_operator", "operator_token", ["operator"])
+    op.create_table(
+        "ended_session",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("expires_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_ended_session"),
+    )
+    op.create_index("ix_ended_session_expires_at", "ended_session", ["expires_at"])
+    op.create_table(
+        "sign_in_try",
+        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("drained_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name="pk_sign_in_try"),
+    )
+    op.create_index("ix_sign_in_try_drained_at", "sign_in_try", ["drained_at"])
     with op.batch_alter_table("usage_record") as table:
         table.add_column(sa.Column("bytes_out", sa.BigInteger(), nullable=False, server_default="0"))
         table.add_column(sa.Column("upstream_ms", sa.Float(), nullable=False, server_default="0"))
@@ -87,7 +101,7 @@ def downgrade() -> None:
     with op.batch_alter_table("usage_record") as table:
         for column in ("request_id", "upstream_ms", "bytes_out"):
             table.drop_column(column)
-    for name in ("operator_token", "tenant_alias"):
+    for name in ("sign_in_try", "ended_session", "operator_token", "tenant_alias"):
         op.drop_table(name)
     with op.batch_alter_table("operator") as table:
         table.drop_constraint("fk_operator_tenant_id", type_="foreignkey")

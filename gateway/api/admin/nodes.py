@@ -1,0 +1,66 @@
+"""Engine nodes: what they hold and how busy they are, as this gateway last heard."""
+
+import msgspec
+
+from gateway.api.admin.lists import Listed, Piece, listed, shown_as
+from gateway.api.admin.operation import Ask, operation
+from gateway.services.nodes import Node as KnownNode
+
+
+class Resident(msgspec.Struct, frozen=True):
+    """A model in a node's memory."""
+
+    id: str
+    revision: str | None
+    tier: str
+    """`device`, `host`, `loading` or `failed`."""
+    bytes: int
+    host_bytes: int
+    in_use: int
+    pinned: bool
+    idle_seconds: float
+    failure: str | None
+
+
+class NodeState(msgspec.Struct, frozen=True):
+    """What a node says of itself; memory in bytes."""
+
+    version: str
+    device: str
+    memory_budget: int
+    memory_used: int
+    host_budget: int
+    host_used: int
+    waiting_requests: int
+    waiting_tokens: int
+    bulk_waiting_tokens: int
+    tokens_per_second: float
+    models: list[Resident]
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One engine node."""
+
+    url: str
+    pool: str
+    healthy: bool
+    failure: str | None
+    """Why it is not healthy."""
+    in_flight: int
+    """Requests of the gateway process that answers."""
+    status: NodeState | None
+    """As last heard; null before the first answer."""
+
+
+@operation("GET", "/nodes", right="fleet.look")
+async def list_nodes(ask: Ask, query: Piece) -> Listed[Node]:
+    """Every engine node of every pool."""
+    return listed(ask.services.nodes.nodes, query, position=lambda node: f"{node.pool} {node.url}", shown=_shown)
+
+
+def _shown(node: KnownNode) -> Node:
+    state = None if node.status is None else shown_as(NodeState)(node.status)
+    return Node(node.url, node.pool, node.healthy, node.failure, node.in_flight, state)
+
+
+OPERATIONS = (list_nodes,)

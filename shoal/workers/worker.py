@@ -1,0 +1,99 @@
+"""One worker: a gateway whose connections come from the parent, and whose /metrics and readiness are those of all."""
+
+import asyncio
+import contextlib
+import socket
+
+import msgspec
+
+from gateway.api.health import readiness
+from gateway.api.metrics import observe_background
+from gateway.errors import Unavailable
+from gateway.metric_families import families_of
+from gateway.services.opened import Services
+from shoal import process
+from shoal.failures import StartFailure
+from shoal.gateway_process import serve_alone
+from shoal.workers.channel import Channel, ChannelClosed
+from shoal.workers.intake import Intake
+from shoal.workers.orders import decode
+from shoal.workers.reports import Readiness
+
+START_PATIENCE = 30.0
+PATIENCE = 5.0
+"""Seconds that the parent may take to ask every worker."""
+
+
+async def work(descriptor: int) -> None:
+    """Serve the connections that come over `descriptor`, as the parent at our standard input orders."""
+    stop = process.StopSignal()
+    worker = Worker()
+    channel = await Channel.open(socket.socket(fileno=0), answer=worker.answer)
+    hearing = asyncio.create_task(channel.run())
+    hearing.add_done_callback(lambda _: stop.set())
+    try:
+        orders = decode(await channel.ask("orders", START_PATIENCE))
+    except (ChannelClosed, TimeoutError):
+        raise StartFailure("The worker's parent is gone.") from None
+
+    async def accompany(services: Services) -> None:
+        worker.services = services
+        channel.tell("serving")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with contextlib.suppress(ChannelClosed):
+                channel.tell("metrics", await worker.answer("metrics"))
+
+    async def say_closing() -> None:
+        with contextlib.suppress(ChannelClosed):
+            channel.tell("closing")
+
+    await serve_alone(
+        orders.settings,
+        Intake(socket.socket(fileno=descriptor)),
+        stop,
+        session_key=orders.session_key,
+        crew=WholeCrew(channel),
+        beside=accompany,
+        before_stop=say_closing,
+    )
+    await channel.close()
+    await hearing
+
+
+class Worker:
+    """Answers what the parent asks of this worker."""
+
+    services: Services | None = None
+
+    async def answer(self, word: str) -> bytes:
+        """`metrics`: every family; `readiness`: whether this worker could serve now."""
+        if self.services is None:
+            return b""
+        if word == "metrics":
+            observe_background(self.services)
+            return msgspec.msgpack.encode(families_of(self.services.metrics.registry))
+        status, report = readiness(self.services)
+        return msgspec.msgpack.encode(Readiness(status, report["policies"], report["pools"]))
+
+
+class WholeCrew:
+    """All workers, by way of the parent."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def metrics_page(self) -> bytes:
+        """The page of /metrics."""
+        return await self._ask("metrics page")
+
+    async def readiness(self) -> tuple[int, bytes]:
+        """Status and body of /health/ready."""
+        return msgspec.msgpack.decode(await self._ask("whole readiness"), type=tuple[int, bytes])
+
+    async def _ask(self, word: str) -> bytes:
+        try:
+            return await self._channel.ask(word, PATIENCE)
+        except (ChannelClosed, TimeoutError):
+            raise Unavailable("This server is stopping.", retry_after=1.0) from None
