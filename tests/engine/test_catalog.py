@@ -177,13 +177,6 @@ def test_a_missing_file_is_named(build_checkpoint, name):
         describe(folder)
 
 
-def test_pickled_weights_are_refused_with_the_reason(build_checkpoint):
-    folder = build_checkpoint().folder
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(FolderIncomplete, match="pickle"):
-        describe(folder)
-
-
 def test_configs_that_are_not_json_are_refused(build_checkpoint):
     folder = build_checkpoint().folder
     (folder / "config.json").write_text("{")
