@@ -159,11 +159,28 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 
 
+COLBERT = "HF_ColBERT"
+"""A body of any family, by its `model_type`, with a projection beside it."""
+COLBERT_FAMILIES: Mapping[str, str] = {
+    "bert": "bert",
+    "roberta": "roberta",
+    "xlm-roberta": "roberta",
+    "camembert": "roberta",
+    "distilbert": "distilbert",
+    "electra": "electra",
+    "mpnet": "mpnet",
+    "modernbert": "modernbert",
+    "deberta-v2": "deberta_v2",
+}
+
+
 def architecture_of(config: Mapping[str, Any]) -> tuple[str, Architecture]:
     """The name and the meaning of what a config asks for. Raises ArchitectureUnknown."""
     match config.get("architectures"):
         case [str(name)] if name in ARCHITECTURES:
             return name, ARCHITECTURES[name]
+        case [name] if name == COLBERT and config.get("model_type") in COLBERT_FAMILIES:
+            return COLBERT, Architecture(COLBERT_FAMILIES[config["model_type"]])
         case named:
             raise ArchitectureUnknown(
                 f"The architecture {named or config.get('model_type')!r} is not known here. "

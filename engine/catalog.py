@@ -12,12 +12,20 @@ from typing import Any
 from engine.architectures import architecture_of, common_config, first_position
 from engine.checkpoint import FLOATS, TensorEntry, read_checkpoint
 from engine.errors import FolderIncomplete
-from engine.folder import Module, inside, positive, read_modules, read_object, read_optional
-from engine.head_config import ModelFolder, read_heads
+from engine.folder import (
+    NETWORKS,
+    ModelFolder,
+    Module,
+    inside,
+    positive,
+    read_modules,
+    read_object,
+    read_optional,
+    routed,
+)
+from engine.head_config import read_heads
 from engine.head_spec import HeadSpec
 
-NETWORKS = ("Transformer", "MLMTransformer")
-"""Kinds of modules that hold a network."""
 LIMIT_FILES = tuple(
     f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert", "xlm-roberta")
 )
@@ -35,7 +43,7 @@ class ModelSpec:
     family: str
     heads: tuple[HeadSpec, ...]
     dimensions: int
-    """Of its dense vectors; the network's width where it gives none."""
+    """Of its dense vectors; of a model that gives none, of what it gives."""
     max_tokens: int
     """Longest input, special tokens included."""
     normalize: bool
@@ -64,7 +72,7 @@ class ModelSpec:
 
 def describe(folder: Path) -> ModelSpec:
     """Read a model folder: its configs and the headers of its weights."""
-    modules = read_modules(folder)
+    queries, modules = routed(folder, read_modules(folder))
     network = _network(folder, modules)
     config = read_object(network, "config.json")
     name, architecture = architecture_of(config)
@@ -80,6 +88,7 @@ def describe(folder: Path) -> ModelSpec:
             path=folder,
             network=network,
             modules=modules,
+            queries=queries,
             architecture=architecture,
             config=config,
             settings=settings,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.checkpoint import TensorEntry
+
 
 @dataclass(frozen=True, slots=True)
 class HeadSpec:
@@ -14,3 +16,16 @@ class HeadSpec:
     kind: str
     """Names its builder in `engine.heads`."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """What a folder says of its heads."""
+
+    specs: tuple[HeadSpec, ...]
+    dimensions: int
+    """Of its dense vectors; of a model that gives none, of what it gives."""
+    normalize: bool = False
+    """Its dense vectors have length 1."""
+    tensors: Mapping[str, TensorEntry] = field(default_factory=dict)
+    """Of files beside the network's checkpoint: `2_Dense/linear.weight`."""

@@ -16,6 +16,7 @@ from engine.calibration import LEAST, Shape, calibrate, powers_of_two
 from engine.catalog import ModelSpec
 from engine.device import Device
 from engine.encoded import Encoded, Row
+from engine.finite import refuse_not_finite, refuse_overflow
 from engine.heads import HEADS
 from engine.heads.part import asking
 from engine.layers.attention import Attention, resolve_attention
@@ -28,6 +29,9 @@ from engine.work import beside
 
 TOKENIZER_BYTES = 14
 """Of host memory for each byte of a tokenizer.json, whose vocabulary becomes two tables (measured)."""
+
+TRIED = 4
+"""Tokens of the pass that a model must do well before it is served."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +131,8 @@ def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[
     shape = Shape.of(
         spec.config, spec.family, longest=spec.max_tokens, itemsize=dtype.itemsize, place=device.place.type
     )
-    activation = device.workers * shape.peak(_full_batch(spec, device))
+    heads = sum(HEADS[head.kind].bytes(spec.config, dtype.itemsize) for head in spec.heads)
+    activation = device.workers * (shape.peak(_full_batch(spec, device)) + heads)
     return LoadPlan(taken, partial(_load, spec, device, layout, targets, activation), activation)
 
 
@@ -159,10 +164,18 @@ def _load(
             network=cast(Network, layout.bind(weights)),
             activation=activation,
         )
+        _refuse_not_finite(model, targets)
     if not device.on_cuda:
         return model
     torch.cuda.current_stream(device.place).synchronize()
     return replace(model, activation=device.workers * _measured(model))
+
+
+def _refuse_not_finite(model: LoadedModel, targets: Mapping[str, Target]) -> None:
+    """Look at every weight, and at what the body makes of a few tokens."""
+    refuse_not_finite(model.layout.views(model.weights), targets)
+    few = np.arange(min(TRIED, model.spec.max_tokens, model.spec.config["vocab_size"]), dtype=np.int32)
+    refuse_overflow(model.network.body(model.pack([Encoded(few, outputs=model.spec.outputs)]).tokens))
 
 
 def _measured(model: LoadedModel) -> int:

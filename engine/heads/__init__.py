@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.head_spec import HeadSpec
-from engine.heads.dense import DenseHead
+from engine.heads.dense import DenseHead, dense_keys
 from engine.heads.part import Head
+from engine.heads.token_vectors import TokenVectorsHead, token_vectors_keys
+from engine.heads.token_weights import TokenWeightsHead, token_weights_keys
+from engine.heads.vocabulary import VocabularyHead, vocabulary_bytes, vocabulary_keys
+from engine.models import FAMILIES
 from engine.weights import KeyMap
 
 
@@ -18,9 +22,18 @@ class HeadKind:
     """From what the folder says of the head, and the network's config."""
     keys: Callable[[HeadSpec], KeyMap]
     """How the checkpoint names its tensors."""
+    bytes: Callable[[Mapping[str, Any], int], int] = lambda config, itemsize: 0  # noqa: ARG005
+    """What it takes of memory beside what grows with the batch, from the network's config and the bytes of a number."""
 
 
 HEADS: Mapping[str, HeadKind] = {
-    "pooled": HeadKind(lambda spec, config: DenseHead(spec), lambda spec: KeyMap()),  # noqa: ARG005
+    "pooled": HeadKind(lambda spec, config: DenseHead(spec), dense_keys),  # noqa: ARG005
+    "vocabulary": HeadKind(
+        lambda spec, config: VocabularyHead(spec, config, FAMILIES[spec.settings["family"]].words),
+        vocabulary_keys,
+        vocabulary_bytes,
+    ),
+    "token_weights": HeadKind(lambda spec, config: TokenWeightsHead(config), token_weights_keys),  # noqa: ARG005
+    "token_vectors": HeadKind(lambda spec, config: TokenVectorsHead(spec), token_vectors_keys),  # noqa: ARG005
 }
 """By `HeadSpec.kind`."""

@@ -1,4 +1,4 @@
-"""One vector per text: pooled, through the model's Dense modules, to unit length where the model says so."""
+"""One vector per text: pooled, through the model's modules before and after that."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.head_spec import HeadSpec
+from engine.heads.chain import chain, renames
 from engine.heads.part import Head, Part
-from engine.heads.pooling import POOLINGS
-from engine.heads.vectors import Vectors, normalize
+from engine.heads.pooling import POOLINGS, pooled_tokens
+from engine.weights import KeyMap
 
 
 class DenseHead(Head):
@@ -16,11 +17,19 @@ class DenseHead(Head):
 
     def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
-        self._pooling = POOLINGS[spec.settings["pooling"]]
-        self._normalize = bool(spec.settings["normalize"])
+        self.before = chain(spec.settings["before"])
+        self.after = chain(spec.settings["after"])
+        self._poolings = [POOLINGS[name] for name in spec.settings["poolings"]]
+        self._with_prompts = bool(spec.settings["include_prompt"])
 
     def forward(self, part: Part, body: nn.Module) -> Sequence[object]:  # noqa: ARG002 - a head's signature
-        """(T, H) -> B vectors (H,) float32."""
-        pooled: Tensor = self._pooling(part.hidden.float(), part.sequences)  # (B, H)
-        vectors: Vectors = pooled.to("cpu", torch.float32).numpy()
-        return list(normalize(vectors) if self._normalize else vectors)
+        """(T, H) -> B vectors (D,) float32."""
+        hidden: Tensor = self.before(part.hidden)
+        pooled = pooled_tokens(part, hidden.float(), with_prompts=self._with_prompts)
+        vectors: Tensor = self.after(torch.cat([pooling(pooled) for pooling in self._poolings], dim=1))  # (B, D)
+        return list(vectors.to("cpu", torch.float32).numpy())
+
+
+def dense_keys(spec: HeadSpec) -> KeyMap:
+    """Of the modules' own tensors, which are named by their folders."""
+    return KeyMap(renames=(*renames(spec.settings["before"], "before"), *renames(spec.settings["after"], "after")))

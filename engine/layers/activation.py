@@ -20,6 +20,9 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "tanh": nn.Tanh(),
     "sigmoid": nn.Sigmoid(),
     "identity": nn.Identity(),
+    "leakyrelu": functional.leaky_relu,
+    "elu": functional.elu,
+    "softplus": functional.softplus,
 }
 
 

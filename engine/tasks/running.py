@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager
 
+import numpy as np
+import tokenizers
+
 from engine.asking import Claim, claim_of
 from engine.encoded import DENSE, Encoded, Row
-from engine.errors import DeadlinePassed, Draining
+from engine.errors import DeadlinePassed, Draining, InferenceFailed
 from engine.loaded import LoadedModel
 from engine.metrics import EngineMetrics
 from engine.protocol import ModelWork, Timings
 from engine.residency import Residency
 from engine.scheduler import Scheduler
-from engine.tokenizer import Text, Tokenized
+from engine.tokenizer import Cut, Finish, Text, Tokenized
 
 RETRY_AFTER_DRAIN = 1.0
 
@@ -32,7 +35,15 @@ class Visit:
         self._tokenizing = self._queued = self._inference = 0.0
 
     async def tokenize(
-        self, texts: Sequence[Text], *, truncate: bool, outputs: tuple[str, ...] = DENSE, limit: int | None = None
+        self,
+        texts: Sequence[Text],
+        *,
+        truncate: bool,
+        outputs: tuple[str, ...] = DENSE,
+        limit: int | None = None,
+        cut: Cut = "longest_first",
+        specials: bool = True,
+        finish: Finish | None = None,
     ) -> Tokenized:
         """Texts as sequences that ask for `outputs`; refused where the queue is full already."""
         running = self._running
@@ -44,7 +55,21 @@ class Visit:
             truncate=truncate,
             executor=running.tokenizing,
             outputs=outputs,
+            cut=cut,
+            specials=specials,
+            finish=finish,
         )
+        self._tokenizing += running.clock() - started
+        return tokenized
+
+    async def read(self, job: Callable[[tokenizers.Tokenizer], Tokenized], texts: int) -> Tokenized:
+        """Texts as sequences, by a job that reads them in its own way; refused where the queue is full already."""
+        running = self._running
+        running.scheduler.admit(texts, self._claim.lane)
+        started = running.clock()
+        tokenized = await self.model.tokenizer.read(job, running.tokenizing)
+        if (fault := self.model.tokenizer.fault(tokenized.encoded)) is not None:
+            raise fault
         self._tokenizing += running.clock() - started
         return tokenized
 
@@ -66,6 +91,8 @@ class Visit:
         running.metrics.wait_seconds.labels(claim.lane).observe(ran.queued)
         self._queued += ran.queued
         self._inference += ran.inference
+        if not all(_is_finite(result) for row in ran.rows for result in row.values()):
+            raise InferenceFailed("The model's numbers passed what its type can hold: try it with dtype float32.")
         return ran.rows
 
     @property
@@ -134,3 +161,8 @@ class Running:
         """Take nothing new, and return when all that was taken is answered."""
         self.refuse()
         await self._idle.wait()
+
+
+def _is_finite(result: object) -> bool:
+    parts = result if isinstance(result, tuple) else (result,)
+    return all(bool(np.isfinite(part).all()) for part in parts if isinstance(part, np.ndarray))
