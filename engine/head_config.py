@@ -6,12 +6,14 @@ that knows it has the word; whatever nobody knows is refused by name.
 
 from collections.abc import Callable
 
+from engine.answers import answering
 from engine.dense_config import pooled
 from engine.errors import ArchitectureUnknown
 from engine.folder import ModelFolder
 from engine.head_spec import Heads
 from engine.m3_config import m3
 from engine.multi_config import late_interaction
+from engine.score_config import labelled, tagged
 from engine.sparse_config import splade
 
 Reader = Callable[[ModelFolder], Heads | None]
@@ -20,7 +22,7 @@ SPECIAL_FILES: tuple[Reader, ...] = (m3,)
 """Readers that know a folder by a file that no other model has."""
 MODULE_KINDS: tuple[Reader, ...] = (late_interaction, splade)
 """Readers that know a folder by the kinds of its modules."""
-TOPS: tuple[Reader, ...] = ()
+TOPS: tuple[Reader, ...] = (labelled, tagged, answering)
 """Readers that know a folder by what its architecture has on its body, where no module says what to do with it."""
 
 READERS: tuple[Reader, ...] = (*SPECIAL_FILES, *MODULE_KINDS, *TOPS, pooled)

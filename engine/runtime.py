@@ -15,6 +15,8 @@ from engine.metrics import EngineMetrics
 from engine.out_of_memory import Step
 from engine.protocol import (
     PROTOCOL_VERSION,
+    ClassifyReply,
+    ClassifyRequest,
     EmbedReply,
     EmbedRequest,
     ModelRef,
@@ -26,6 +28,7 @@ from engine.residency import Residency
 from engine.scheduler import Scheduler
 from engine.settings import EngineSettings
 from engine.status import node_version, resident
+from engine.tasks.classify import classify
 from engine.tasks.embed import embed
 from engine.tasks.rerank import rerank
 from engine.tasks.running import Running
@@ -114,6 +117,10 @@ class Runtime:
     async def rerank(self, request: RerankRequest) -> RerankReply:
         """One score per document."""
         return await rerank(self._running, request)
+
+    async def classify(self, request: ClassifyRequest) -> ClassifyReply:
+        """Labels and their scores for each input."""
+        return await classify(self._running, request)
 
     async def load(self, ref: ModelRef) -> NodeStatus:
         """Bring a model into memory, trying again what failed before."""

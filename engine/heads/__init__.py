@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.head_spec import HeadSpec
+from engine.heads.answer import AnswerHead
 from engine.heads.dense import DenseHead, dense_keys
 from engine.heads.part import Head
+from engine.heads.scores import SEQUENCE, TOKENS, SequenceHead, TokenHead, scorer_keys
 from engine.heads.token_vectors import TokenVectorsHead, token_vectors_keys
 from engine.heads.token_weights import TokenWeightsHead, token_weights_keys
 from engine.heads.vocabulary import VocabularyHead, vocabulary_bytes, vocabulary_keys
@@ -35,5 +37,8 @@ HEADS: Mapping[str, HeadKind] = {
     ),
     "token_weights": HeadKind(lambda spec, config: TokenWeightsHead(config), token_weights_keys),  # noqa: ARG005
     "token_vectors": HeadKind(lambda spec, config: TokenVectorsHead(spec), token_vectors_keys),  # noqa: ARG005
+    "sequence": HeadKind(SequenceHead, lambda spec: scorer_keys(SEQUENCE[spec.settings["family"]])),
+    "tokens": HeadKind(TokenHead, lambda spec: scorer_keys(TOKENS[spec.settings["family"]])),
+    "answer": HeadKind(lambda spec, config: AnswerHead(spec, config["hidden_size"]), lambda spec: KeyMap()),  # noqa: ARG005
 }
 """By `HeadSpec.kind`."""

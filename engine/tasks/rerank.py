@@ -8,6 +8,7 @@ from engine.heads.similarity import max_sim, sparse_dot
 from engine.heads.vectors import cosine, stacked
 from engine.prompts import reading_of
 from engine.protocol import RerankReply, RerankRequest
+from engine.tasks.pairs import by_pairs
 from engine.tasks.running import Running, Visit
 from engine.tasks.texts import read, rows_of
 from engine.work import threads
@@ -18,6 +19,8 @@ async def rerank(running: Running, request: RerankRequest) -> RerankReply:
     if not request.documents:
         raise BadRequest("There is nothing to rank: the list of documents is empty.")
     async with running.visit(request) as visit:
+        if "scores" in visit.model.spec.outputs:
+            return await by_pairs(visit, request)
         return await by_vectors(visit, request)
 
 
