@@ -82,7 +82,10 @@ def check_labels(labels: Sequence[str]) -> None:
 def can(spec: ModelSpec, outputs: Sequence[str]) -> None:
     """Raises TaskUnsupported, naming what the model can do, where it has not all of these outputs."""
     if lacking := [output for output in outputs if output not in spec.outputs]:
-        raise TaskUnsupported(f"The model gives no {', '.join(lacking)} output; it gives {', '.join(spec.outputs)}.")
+        raise TaskUnsupported(
+            f"The model gives no {', '.join(lacking)} output; it gives {', '.join(spec.outputs)}, "
+            f"so that it can {', '.join(abilities(spec))}."
+        )
     if not outputs:
         raise BadRequest(f"No output is asked for; the model gives {', '.join(spec.outputs)}.")
 

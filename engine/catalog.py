@@ -29,6 +29,7 @@ from engine.head_spec import HeadSpec
 LIMIT_FILES = tuple(
     f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert", "xlm-roberta")
 )
+UNTYPED = "TokenizersBackend"
 NO_LIMIT = 1_000_000
 """Tokenizers write 1e30 where they know no limit."""
 
@@ -52,6 +53,8 @@ class ModelSpec:
     """Widths that a vector may be cut to; empty where the model was not trained for it."""
     prompts: Mapping[str, str]
     default_prompt: str
+    typed: bool
+    """The network is told which of two texts a token is of, by the word of its tokenizer's files."""
     lowercase: bool
     """Texts are lower-cased before they are tokenized, whatever the tokenizer does."""
     weight_bytes: int
@@ -81,6 +84,7 @@ def describe(folder: Path) -> ModelSpec:
     limits = next((found for name in LIMIT_FILES if (found := read_optional(network, name))), {})
     if not (network / "tokenizer.json").is_file():
         raise FolderIncomplete(f"{network} has no tokenizer.json. Save the model's fast tokenizer beside its weights.")
+    tokenizer = read_optional(network, "tokenizer_config.json")
     prompts = {str(name): str(text) for name, text in (settings.get("prompts") or {}).items()}
     checkpoint = read_checkpoint(network)
     heads = read_heads(
@@ -102,11 +106,12 @@ def describe(folder: Path) -> ModelSpec:
         family=architecture.family,
         heads=heads.specs,
         dimensions=heads.dimensions,
-        max_tokens=_max_tokens(config, architecture.family, limits, read_optional(network, "tokenizer_config.json")),
+        max_tokens=_max_tokens(config, architecture.family, limits, tokenizer),
         normalize=heads.normalize,
         matryoshka=_matryoshka(config, heads.dimensions),
         prompts=prompts,
         default_prompt=prompts.get(settings.get("default_prompt_name") or "", ""),
+        typed=_is_typed(tokenizer),
         lowercase=bool(limits.get("do_lower_case")),
         weight_bytes=sum(entry.nbytes for entry in tensors.values()),
         config=config,
@@ -124,6 +129,12 @@ def _max_tokens(config: Mapping[str, Any], family: str, limits: Mapping[str, Any
     allowed = [positive(config, "max_position_embeddings") - first_position(config, family)]
     claims = (limits.get("max_seq_length"), tokenizer.get("model_max_length"))
     return min(allowed + [int(claim) for claim in claims if isinstance(claim, int | float) and 0 < claim < NO_LIMIT])
+
+
+def _is_typed(tokenizer: Mapping[str, Any]) -> bool:
+    """Whether the reference would pass types of tokens; transformers 5 does for tokenizers of a named class only."""
+    named = tokenizer.get("model_input_names")
+    return "token_type_ids" in named if named else tokenizer.get("tokenizer_class") != UNTYPED
 
 
 def _matryoshka(config: Mapping[str, Any], dimensions: int) -> tuple[int, ...]:

@@ -152,7 +152,10 @@ def _load(
         filled.add_done_callback(lambda _: reading.set())
         reading.wait()
         tokenizer = Tokenizer(
-            spec.folder / "tokenizer.json", lowercase=spec.lowercase, vocabulary=spec.config["vocab_size"]
+            spec.folder / "tokenizer.json",
+            lowercase=spec.lowercase,
+            vocabulary=spec.config["vocab_size"],
+            typed=spec.typed,
         )
         filled.result()
         model = LoadedModel(

@@ -58,13 +58,13 @@ class _Waiting:
 class Tokenizer:
     """A model's own tokenizer.json, with its padding and truncation set aside."""
 
-    def __init__(self, file: Path, *, lowercase: bool, vocabulary: int) -> None:
+    def __init__(self, file: Path, *, lowercase: bool, vocabulary: int, typed: bool = True) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(file.read_text(encoding="utf-8"))
         except Exception as error:  # tokenizers raises bare Exception
             raise CheckpointCorrupt(f"{file} can not be read: {error}") from error
         self._tokenizer.no_padding()
-        self._lowercase = lowercase
+        self._lowercase, self._typed = lowercase, typed
         self._specials = self._tokenizer.num_special_tokens_to_add(False)
         self._pair_specials = self._tokenizer.num_special_tokens_to_add(True)
         self.opening = _opening(self._tokenizer)
@@ -209,7 +209,7 @@ class Tokenizer:
 
     def _sequence(self, encoding: tokenizers.Encoding, outputs: tuple[str, ...]) -> Encoded:
         ids = np.array(encoding.ids, dtype=np.int32)
-        if encoding.n_sequences == 1:
+        if encoding.n_sequences == 1 or not self._typed:
             return Encoded(ids, outputs=outputs)
         types = np.array(encoding.type_ids, dtype=np.int32)
         return Encoded(ids, types if types.any() else None, outputs)

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from engine.asking import unable
 from engine.encoded import Row
-from engine.errors import BadRequest, TaskUnsupported
+from engine.errors import BadRequest
 from engine.heads.similarity import max_sim, sparse_dot
 from engine.heads.vectors import cosine, stacked
 from engine.prompts import reading_of
@@ -54,7 +55,9 @@ async def by_vectors(visit: Visit, request: RerankRequest) -> RerankReply:
     spec = visit.model.spec
     output = next((output for output in SIMILARITIES if output in spec.outputs), None)
     if output is None:
-        raise TaskUnsupported(f"The model can not rank; it gives {', '.join(spec.outputs)}.")
+        raise unable(spec, "rerank")
+    if request.instruction is not None:
+        raise BadRequest("This model reads no instruction: leave it out.")
     outputs, truncate = (output,), request.truncate
     try:
         query = await read(
