@@ -26,7 +26,7 @@ class VocabularyLayout:
     norm: str
     decoder: str
     bias: str
-    """What the decoder adds; where it is stored as the decoder's own as well, both are one."""
+    """What the decoder adds; where its own is stored as well, both are one if it shares the words' table."""
     activation: str | None = None
     """The key of `config.json`; None: always gelu."""
     dense_bias: str | None = None
@@ -92,11 +92,14 @@ def splade(folder: ModelFolder) -> Heads | None:
     if pooling not in ("max", "sum") or activation not in ACTIVATIONS:
         raise ArchitectureUnknown(f"A sparse pooling by {pooling} of {activation} is not known here.")
     static = _static_queries(folder)
+    tied = folder.config.get("tie_word_embeddings", True) is not False
     settings = {
         "family": family,
         "layout": LAYOUTS[family],
         "pooling": pooling,
         "logarithms": ACTIVATIONS[activation],
+        "tied": tied,
+        "bias": _bias(folder, LAYOUTS[family], tied=tied),
         "idf": (f"{static[0].path}/", static[1].shape[0]) if static else None,
     }
     return Heads(
@@ -120,6 +123,12 @@ def _static_queries(folder: ModelFolder) -> tuple[Module, TensorEntry] | None:
     if tensors.keys() != {"weight"} or len(tensors["weight"].shape) != 1:
         raise ModelInvalid(f"{module.path} does not hold one table of weights, but {', '.join(tensors)}.")
     return module, tensors["weight"]
+
+
+def _bias(folder: ModelFolder, layout: VocabularyLayout, *, tied: bool) -> str:
+    """The name of the decoder's bias. A checkpoint may have two, of which one counts."""
+    own = f"{layout.decoder}.bias"
+    return own if own in folder.tensors and (not tied or layout.bias not in folder.tensors) else layout.bias
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -45,7 +45,7 @@ class VocabularyHead(Head):
         width, size = int(config["hidden_size"]), int(config["vocab_size"])
         self.dense = nn.Linear(width, width, bias=_has(config, layout.dense_bias))
         self.norm = nn.LayerNorm(width, eps=float(config["layer_norm_eps"]), bias=_has(config, layout.norm_bias))
-        self.decoder = nn.Identity() if _is_tied(config) else Embedding(size, width)
+        self.decoder = nn.Identity() if spec.settings["tied"] else Embedding(size, width)
         self.bias = nn.Parameter(torch.empty(size), requires_grad=False) if _has(config, layout.decoder_bias) else None
         self.idf = None
         if spec.settings["idf"] is not None:
@@ -108,11 +108,10 @@ def vocabulary_keys(spec: HeadSpec) -> KeyMap:
             *(((f"{idf[0]}weight", "idf"),) if idf is not None else ()),
             (f"{layout.dense}.", "dense."),
             (f"{layout.norm}.", "norm."),
-            (layout.bias, "bias"),
-            (f"{layout.decoder}.bias", "bias"),
+            (spec.settings["bias"], "bias"),
             (f"{layout.decoder}.weight", "decoder.weight"),
         ),
-        # Stored although they are the words' table and the bias above once more.
+        # Stored although they are the words' table and the bias once more.
         ignored=(rf"{re.escape(layout.decoder)}\.(weight|bias)", re.escape(layout.bias)),
     )
 
@@ -143,10 +142,6 @@ def _sparse(weights: Tensor) -> Sparse:
     """(V,) -> what is not 0 of it."""
     indices = weights.nonzero()[:, 0]
     return indices.to("cpu", torch.int32).numpy(), weights[indices].to("cpu", torch.float32).numpy()
-
-
-def _is_tied(config: Mapping[str, Any]) -> bool:
-    return config.get("tie_word_embeddings", True) is not False
 
 
 def _has(config: Mapping[str, Any], key: str | None) -> bool:
