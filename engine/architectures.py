@@ -159,28 +159,42 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 
 
-COLBERT = "HF_ColBERT"
-"""A body of any family, by its `model_type`, with a projection beside it."""
-COLBERT_FAMILIES: Mapping[str, str] = {
-    "bert": "bert",
-    "roberta": "roberta",
-    "xlm-roberta": "roberta",
-    "camembert": "roberta",
-    "distilbert": "distilbert",
-    "electra": "electra",
-    "mpnet": "mpnet",
-    "modernbert": "modernbert",
-    "deberta-v2": "deberta_v2",
+COLBERT, GLINER, GLICLASS = "HF_ColBERT", "GLiNER", "GLiClassModel"
+"""Names that say what is on the body, which is of any family, by its `model_type`."""
+BARE: Mapping[str, str] = {
+    "bert": "BertModel",
+    "roberta": "RobertaModel",
+    "xlm-roberta": "XLMRobertaModel",
+    "camembert": "CamembertModel",
+    "distilbert": "DistilBertModel",
+    "electra": "ElectraModel",
+    "mpnet": "MPNetModel",
+    "nomic_bert": "NomicBertModel",
+    "modernbert": "ModernBertModel",
+    "deberta-v2": "DebertaV2Model",
+    "jina_embeddings_v3": "JinaEmbeddingsV3Model",
+    "gemma3_text": "Gemma3TextModel",
+    "qwen2": "Qwen2Model",
+    "qwen3": "Qwen3Model",
+    "mistral": "MistralModel",
+    "llama": "LlamaModel",
 }
+"""The body that a `model_type` means where `architectures` is missing."""
+FALLBACK = "transformers"
+"""The family of all bodies that are not written here and run, padded, in that library."""
+FALLBACK_FACTS = FamilyFacts(layer=LayerFacts(gated=True, pre_norm=True, masked=True, biased=True))
 
 
 def architecture_of(config: Mapping[str, Any]) -> tuple[str, Architecture]:
     """The name and the meaning of what a config asks for. Raises ArchitectureUnknown."""
+    bare = BARE.get(str(config.get("model_type")))
     match config.get("architectures"):
         case [str(name)] if name in ARCHITECTURES:
             return name, ARCHITECTURES[name]
-        case [name] if name == COLBERT and config.get("model_type") in COLBERT_FAMILIES:
-            return COLBERT, Architecture(COLBERT_FAMILIES[config["model_type"]])
+        case [str(name)] if name in (COLBERT, GLINER, GLICLASS) and bare is not None:
+            return name, Architecture(ARCHITECTURES[bare].family)
+        case None | [] if bare is not None:
+            return bare, ARCHITECTURES[bare]
         case named:
             raise ArchitectureUnknown(
                 f"The architecture {named or config.get('model_type')!r} is not known here. "
@@ -188,16 +202,21 @@ def architecture_of(config: Mapping[str, Any]) -> tuple[str, Architecture]:
             )
 
 
+def facts_of(family: str) -> FamilyFacts:
+    """Of a family that is written here, or of the fallback."""
+    return FALLBACK_FACTS if family == FALLBACK else FAMILY_FACTS[family]
+
+
 def common_config(config: Mapping[str, Any], family: str) -> Mapping[str, Any]:
     """A config under the common names of its keys, its own names kept beside them."""
-    facts = FAMILY_FACTS[family]
+    facts = facts_of(family)
     renamed = {common: config[own] for common, own in facts.renames.items() if own in config}
     return {**facts.defaults, **config, **renamed}
 
 
 def first_position(config: Mapping[str, Any], family: str) -> int:
     """The position of a sequence's first token, and so the rows of the position table that no text can use."""
-    if not FAMILY_FACTS[family].padded_positions:
+    if not facts_of(family).padded_positions:
         return 0
     padding = config.get("pad_token_id")
     return (1 if not isinstance(padding, int) else padding) + 1

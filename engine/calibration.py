@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from engine.architectures import FAMILY_FACTS, LayerFacts
+from engine.architectures import LayerFacts, facts_of
 from engine.layers.attention import BLOCK, SHORT
 from engine.layers.disentangled import PRODUCTS
 
@@ -63,7 +63,7 @@ class Shape:
             heads=heads,
             key_heads=config.get("num_key_value_heads") or heads,
             head_dim=config.get("head_dim") or config.get("attention_head_size") or hidden // heads,
-            layer=FAMILY_FACTS[family].layer,
+            layer=facts_of(family).layer,
             longest=longest,
             itemsize=itemsize,
             window=config.get("sliding_window") or config.get("local_attention") or 0,

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.architectures import architecture_of, common_config, first_position
+from engine.architectures import FALLBACK, first_position
 from engine.checkpoint import FLOATS, TensorEntry, read_checkpoint
 from engine.errors import FolderIncomplete
+from engine.fallback import recognise
 from engine.folder import (
     NETWORKS,
     ModelFolder,
@@ -64,6 +65,11 @@ class ModelSpec:
     tensors: Mapping[str, TensorEntry]
 
     @property
+    def native(self) -> bool:
+        """Unpadded, by our own code; else in the library transformers."""
+        return self.family != FALLBACK
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """What may be asked of it."""
         return tuple(head.output for head in self.heads)
@@ -78,8 +84,7 @@ def describe(folder: Path) -> ModelSpec:
     queries, modules = routed(folder, read_modules(folder))
     network = _network(folder, modules)
     config = read_object(network, "config.json")
-    name, architecture = architecture_of(config)
-    config = common_config(config, architecture.family)
+    name, architecture, config = recognise(config)
     settings = read_optional(folder, "config_sentence_transformers.json")
     limits = next((found for name in LIMIT_FILES if (found := read_optional(network, name))), {})
     if not (network / "tokenizer.json").is_file():

@@ -22,6 +22,7 @@ from engine.heads.part import asking
 from engine.layers.attention import Attention, resolve_attention
 from engine.layout import Layout, lay_out
 from engine.models import FAMILIES
+from engine.models.padded import Padded, library_keys
 from engine.tiers import LoadPlan
 from engine.tokenizer import Tokenizer
 from engine.weights import KeyMap, Target, fill, match
@@ -110,13 +111,15 @@ class Network(nn.Module):
 
     def __init__(self, spec: ModelSpec, attend: Attention) -> None:
         super().__init__()
-        self.body = FAMILIES[spec.family].build(spec.config, attend)
+        self.body = FAMILIES[spec.family].build(spec.config, attend) if spec.native else Padded(spec.config, attend)
         self.heads = nn.ModuleDict({head.output: HEADS[head.kind].build(head, spec.config) for head in spec.heads})
 
 
-def key_maps(spec: ModelSpec) -> Mapping[str, KeyMap]:
+def key_maps(spec: ModelSpec, body: nn.Module) -> Mapping[str, KeyMap]:
     """How the checkpoint names what each part of the network holds; heads first, since bodies ignore their tensors."""
     heads = {f"heads.{head.output}.": HEADS[head.kind].keys(head) for head in spec.heads}
+    if isinstance(body, Padded):
+        return {**heads, "body.model.": library_keys(body, tuple(spec.tensors))}
     return {**heads, "body.": FAMILIES[spec.family].keys}
 
 
@@ -125,7 +128,7 @@ def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[
     with torch.inference_mode(), torch.device("meta"):
         blank = Network(spec, resolve_attention(device.place, dtype)).to(dtype).eval()
     layout = lay_out(blank, dtype)
-    targets = match(spec.tensors, layout.shapes, key_maps(spec))
+    targets = match(spec.tensors, layout.shapes, key_maps(spec, blank.body))
     # On the CPU the tokenizer shares the memory that the budget is about.
     taken = layout.bytes + (0 if device.on_cuda else _tokenizer_bytes(spec))
     shape = Shape.of(

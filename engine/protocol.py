@@ -263,6 +263,8 @@ class ResidentModel(msgspec.Struct, frozen=True):
     tier: Tier = "device"
     host_bytes: int = 0
     """Of host memory that a copy takes from which it comes back without its files."""
+    native: bool = True
+    """False: it runs, padded, in the library transformers."""
 
 
 class NodeStatus(msgspec.Struct, frozen=True):

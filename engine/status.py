@@ -23,6 +23,7 @@ def resident(entry: Entry[LoadedModel], now: float) -> ResidentModel:
         failure=entry.failure.message if entry.failure else None,
         tier=entry.tier,
         host_bytes=entry.host_bytes,
+        native=spec is None or spec.native,
     )
 
 
