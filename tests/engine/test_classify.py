@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 import transformers
@@ -9,7 +10,7 @@ import transformers
 from benchmarks.families.case import randomise
 from benchmarks.families.folder import edit, write_tokenizer
 from engine.errors import BadRequest, TaskUnsupported
-from engine.protocol import ClassifyRequest, ModelRef
+from engine.protocol import ClassifyReply, ClassifyRequest, ErrorReply, ModelRef
 from engine.scheduler import Scheduler
 
 TEXTS = ["w6 w7 w8", "w90", "", "w33 w34 w35 w36 w37 w38", "w6 w7 w8 w9"]
@@ -175,6 +176,26 @@ def test_tasks_that_a_model_can_not_do_name_those_that_it_can(classifier, classi
         classify(classifier(labels=2), labels=LABELS)
     with pytest.raises(TaskUnsupported, match="it can embed, rerank"):
         classify(build_checkpoint().ref())
+
+
+def test_the_wire_says_what_the_node_does(classifier, served, run):
+    ref = classifier()
+
+    async def work():
+        async with served() as (client, _):
+            request = ClassifyRequest(ref, ["w6", ("w7", "w8")], top_k=2)
+            answer = await client.post("/classify", content=msgspec.msgpack.encode(request))
+            refused = await client.post(
+                "/classify", content=msgspec.msgpack.encode(ClassifyRequest(ref, ["w6"], labels=["w7"]))
+            )
+            return answer, refused
+
+    answer, refused = run(work())
+    reply = msgspec.msgpack.decode(answer.content, type=ClassifyReply)
+    assert [len(labels) for labels in reply.labels] == [2, 2]
+    assert reply.token_counts == [3, 5]
+    error = msgspec.msgpack.decode(refused.content, type=ErrorReply)
+    assert (refused.status_code, error.code) == (400, "task_unsupported")
 
 
 def test_500_labels_are_answered_and_scores_sum_to_one(classifier, classify):

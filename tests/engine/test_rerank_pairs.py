@@ -1,6 +1,7 @@
 """Rerank by pairs over the node's wire types, against sentence-transformers' CrossEncoder on the same folder."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,4 +147,4 @@ def test_an_instruction_is_for_models_that_read_it(cross_encoder, rerank):
 def test_an_activation_that_is_not_known_is_refused_by_name(cross_encoder):
     ref = cross_encoder(config={"sentence_transformers": {"activation_fn": "my.Own"}})
     with pytest.raises(ArchitectureUnknown, match=r"my\.Own"):
-        describe(__import__("pathlib").Path(ref.source))
+        describe(Path(ref.source))

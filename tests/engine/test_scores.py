@@ -1,14 +1,19 @@
 """Logits of texts and of tokens, of every family, against transformers."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from torch.nn import functional
 
 from benchmarks.families.case import randomise
-from benchmarks.families.folder import write_tokenizer
+from benchmarks.families.cases import CASES
+from benchmarks.families.checks import hidden_states
+from benchmarks.families.folder import edit, rename, write_tokenizer
 from engine.catalog import describe
 from engine.device import open_device
 from engine.encoded import Encoded
@@ -125,3 +130,53 @@ def test_logits_are_the_references_whoever_else_is_in_the_batch(tmp_path, family
     backwards = rows(model, encoded[::-1], output)[::-1]
     assert apart(together, backwards) <= 1e-5
     assert apart(together[2:3], together[3:4]) > 1e-2
+
+
+REMOTE = {
+    # Jina BERT v2 and its rerankers, and Nomic's classifiers in the layout of their own code: a BERT's pooler.
+    "jina_bert": ("bert.pooler.dense", "JinaBertForSequenceClassification"),
+    "nomic_bert": ("bert.pooler.dense", "NomicBertForSequenceClassification"),
+}
+
+
+@pytest.mark.parametrize("family", REMOTE)
+def test_poolers_of_remote_code_are_read_by_their_names(tmp_path, family):
+    """Against a plain pooler and classifier over the body's own hidden states, which have tests of their own."""
+    pooler, architecture = REMOTE[family]
+    case = next(case for case in CASES if case.family == family and "plain implementation" in case.oracle)
+    case.write(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    width = config.get("hidden_size") or config["n_embd"]
+    added = {
+        f"{pooler}.weight": torch.empty(width, width),
+        f"{pooler}.bias": torch.empty(width),
+        "classifier.weight": torch.empty(2, width),
+        "classifier.bias": torch.empty(2),
+    }
+    randomise(added)
+    rename(tmp_path, lambda tensors: {**{f"bert.{name}": tensor for name, tensor in tensors.items()}, **added})
+    edit(tmp_path, architectures=[architecture])
+    model = load(tmp_path)
+    encoded = [replace(sequence, outputs=("scores",)) for sequence in case.sequences()]
+    first = torch.from_numpy(np.stack([hidden[0] for hidden in hidden_states(model, encoded)]))
+    pooled = torch.tanh(functional.linear(first, added[f"{pooler}.weight"], added[f"{pooler}.bias"]))
+    theirs = functional.linear(pooled, added["classifier.weight"], added["classifier.bias"]).numpy()
+    assert apart(rows(model, encoded, "scores"), list(theirs)) <= 1e-5
+
+
+@pytest.mark.parametrize("ending", [[], [0], [0, 0]])
+def test_a_decoder_is_judged_by_its_last_token_that_is_no_padding(tmp_path, ending):
+    reference = write(tmp_path, "qwen2", HEADS["scores"], num_labels=2)
+    model = load(tmp_path)
+    encoded = [
+        Encoded(np.array([*ids, *ending], dtype=np.int32), outputs=("scores",)) for ids in ([7, 8, 9], [5], [0, 0])
+    ]
+    assert apart(rows(model, encoded, "scores"), expected(reference, encoded)) <= 1e-4
+
+
+def test_scores_are_float32_whatever_the_network_is(tmp_path):
+    write(tmp_path, "bert", HEADS["scores"], num_labels=2)
+    encoded = pairs("scores", types=True)
+    half, whole = (rows(load(tmp_path, dtype), encoded, "scores") for dtype in (torch.bfloat16, torch.float32))
+    assert {one.dtype for one in half} == {np.dtype(np.float32)}
+    assert apart(half, whole) < 0.2
