@@ -11,15 +11,25 @@ import msgspec
 
 from engine.protocol import (
     MEDIA_TYPE,
+    Aggregation,
+    ClassifyReply,
+    ClassifyRequest,
     EmbedReply,
     EmbedRequest,
+    Entity,
     ErrorReply,
+    ExtractReply,
+    ExtractRequest,
+    InputType,
+    LabelScore,
     Lane,
     ModelRef,
     ModelRequest,
     NodeStatus,
+    OutputType,
     RerankReply,
     RerankRequest,
+    SparseVector,
 )
 from gateway.errors import (
     EngineFailed,
@@ -34,14 +44,24 @@ from gateway.errors import (
 )
 
 __all__ = [
+    "Aggregation",
+    "ClassifyReply",
+    "ClassifyRequest",
     "EmbedReply",
     "EmbedRequest",
     "EngineClient",
+    "Entity",
+    "ExtractReply",
+    "ExtractRequest",
+    "InputType",
+    "LabelScore",
     "Lane",
     "ModelRef",
     "NodeStatus",
+    "OutputType",
     "RerankReply",
     "RerankRequest",
+    "SparseVector",
     "gateway_error",
     "model_ref",
 ]
@@ -83,6 +103,8 @@ class EngineClient:
         self._encode = msgspec.msgpack.Encoder().encode
         self._embed_reply = msgspec.msgpack.Decoder(EmbedReply).decode
         self._rerank_reply = msgspec.msgpack.Decoder(RerankReply).decode
+        self._classify_reply = msgspec.msgpack.Decoder(ClassifyReply).decode
+        self._extract_reply = msgspec.msgpack.Decoder(ExtractReply).decode
         self._status = msgspec.msgpack.Decoder(NodeStatus).decode
 
     async def embed(self, node: str, request: EmbedRequest, patience: float) -> EmbedReply:
@@ -94,6 +116,16 @@ class EngineClient:
         """Score documents against a query; `patience` as for `embed`."""
         request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
         return await self._call("POST", node + "/rerank", request, patience, self._rerank_reply)
+
+    async def classify(self, node: str, request: ClassifyRequest, patience: float) -> ClassifyReply:
+        """Say how well labels fit; `patience` as for `embed`."""
+        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
+        return await self._call("POST", node + "/classify", request, patience, self._classify_reply)
+
+    async def extract(self, node: str, request: ExtractRequest, patience: float) -> ExtractReply:
+        """Find the spans that labels fit; `patience` as for `embed`."""
+        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
+        return await self._call("POST", node + "/extract", request, patience, self._extract_reply)
 
     async def load(self, node: str, model: ModelRef, patience: float) -> NodeStatus:
         """Bring a model into the node's memory; answers when it is there."""

@@ -1,8 +1,21 @@
 """What a model's source says of itself, for the register: read on this machine, without loading the model."""
 
 from pathlib import Path
+from typing import TypedDict, cast
 
 from engine import catalog, source
+from engine.answers import TEMPLATES
+from engine.asking import abilities
+from engine.head_spec import HeadSpec
+from gateway.services.model_facts import ModelFacts, Task
+
+
+class Found(TypedDict, total=False):
+    """What of a new model is not the operator's word; empty where nobody looked."""
+
+    dimensions: int
+    input_limit: int
+    facts: ModelFacts
 
 
 def absolute(name: str) -> str:
@@ -14,3 +27,39 @@ def absolute(name: str) -> str:
 def inspect(name: str, revision: str | None) -> catalog.ModelSpec:
     """Fetch what is missing from the hub and read it. Raises the EngineError that says why it could not be served."""
     return catalog.describe(source.resolve(name, revision))
+
+
+def found(spec: catalog.ModelSpec) -> Found:
+    """What the register keeps of a look at a model."""
+    return Found(
+        dimensions=spec.dimensions,
+        input_limit=spec.max_tokens,
+        facts=ModelFacts(
+            architecture=spec.architecture,
+            family=spec.family,
+            native=True,
+            tasks=tuple(cast(list[Task], abilities(spec))),
+            outputs=spec.outputs,
+            labels=next((tuple(head.settings["labels"]) for head in spec.heads if "labels" in head.settings), ()),
+            prompts=tuple(spec.prompts),
+            added_tokens=_added(spec),
+            weight_bytes=spec.weight_bytes,
+        ),
+    )
+
+
+def _added(spec: catalog.ModelSpec) -> int:
+    """At most so many tokens beside an input's own, a token for a byte: the longest prompt, and what heads need."""
+    prompts = [spec.default_prompt, *spec.prompts.values()]
+    return max(len(prompt.encode()) for prompt in prompts) + sum(_added_by(head) for head in spec.heads)
+
+
+def _added_by(head: HeadSpec) -> int:
+    if head.kind == "answer":
+        template = TEMPLATES[head.settings["family"]]
+        return len("".join((*template.pieces, template.instructed, template.instruction or "")).encode())
+    reading = head.settings.get("reading")
+    if reading is None:
+        return 0
+    markers = max(len(reading.query_prefix.encode()), len(reading.document_prefix.encode()))
+    return markers + (reading.expansion.length if reading.expansion is not None else 0)

@@ -9,7 +9,7 @@ import typer
 
 from gateway.services import models
 from shoal.database import change, read
-from shoal.inspection import absolute, inspect
+from shoal.inspection import absolute, found, inspect
 from shoal.node_calls import NodeCall, call_nodes, whereabouts
 from shoal.options import DATA_DIR, DEFAULT_POOL, AsJson, DatabaseUrl, DataDir, EngineSecret, Nodes, database_at
 from shoal.printing import command, print_json, print_table, shown
@@ -60,12 +60,11 @@ def add(
         dtype=dtype,
         max_tokens=max_tokens,
         pinned=pin,
-        dimensions=spec.dimensions if spec else None,
-        input_limit=spec.max_tokens if spec else None,
+        **(found(spec) if spec else {}),
     )
     added = change(database_at(data_dir, database_url), lambda session, actor: models.add_model(session, actor, model))
-    facts = f": {added.dimensions} dimensions, inputs of up to {added.input_limit} tokens" if spec else ""
-    print(f"Model '{added.id}' is registered{facts}. Next, let a tenant use it:")
+    told = f": {added.dimensions} dimensions, inputs of up to {added.input_limit} tokens" if spec else ""
+    print(f"Model '{added.id}' is registered{told}. Next, let a tenant use it:")
     print("  " + command("allow add {} --tenant NAME", added.id, data_dir=data_dir))
 
 
@@ -78,37 +77,47 @@ def list_(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Show every registered model, and where it is: in which memory of the nodes that are named or run here."""
-    found = read(database_at(data_dir, database_url), models.list_models)
+    registered = read(database_at(data_dir, database_url), models.list_models)
     places = whereabouts(node or [], engine_secret, data_dir)
-    rows = [(row, tuple(places.get((row.pool, row.id), ()))) for row in found]
+    rows = [(row, tuple(places.get((row.pool, row.id), ()))) for row in registered]
     if as_json:
         print_json([asdict(row) | {"where": where} for row, where in rows])
         return
     print_table(
-        ("model", "aliases", "pool", "dimensions", "max tokens", "pinned", "where"),
-        [(row.id, row.aliases, row.pool, row.dimensions, row.input_limit, row.pinned, where) for row, where in rows],
+        ("model", "aliases", "pool", "outputs", "dimensions", "max tokens", "pinned", "where"),
+        [
+            (row.id, row.aliases, row.pool, row.facts.outputs, row.dimensions, row.input_limit, row.pinned, where)
+            for row, where in rows
+        ],
     )
 
 
 @app.command()
 def show(model: Name, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
     """Show all that the register says of a model."""
-    found = read(database_at(data_dir, database_url), lambda session: models.find_model(session, model))
+    info = read(database_at(data_dir, database_url), lambda session: models.find_model(session, model))
     if as_json:
-        print_json(found)
+        print_json(info)
         return
     facts = (
-        ("id", found.id),
-        ("aliases", found.aliases),
-        ("source", found.source),
-        ("revision", found.revision),
-        ("pool", found.pool),
-        ("number format", found.dtype or "the node's best"),
-        ("dimensions", found.dimensions),
-        ("input limit", found.input_limit),
-        ("cut inputs at", found.max_tokens),
-        ("pinned", found.pinned),
-        ("registered", found.created_at),
+        ("id", info.id),
+        ("aliases", info.aliases),
+        ("source", info.source),
+        ("revision", info.revision),
+        ("pool", info.pool),
+        ("number format", info.dtype or "the node's best"),
+        ("family", info.facts.family),
+        ("native", info.facts.native),
+        ("can", info.facts.tasks),
+        ("outputs", info.facts.outputs),
+        ("dimensions", info.dimensions),
+        ("labels", info.facts.labels),
+        ("prompts", info.facts.prompts),
+        ("input limit", info.input_limit),
+        ("cut inputs at", info.max_tokens),
+        ("weights", info.facts.weight_bytes and f"{info.facts.weight_bytes / 2**20:,.1f} MiB"),
+        ("pinned", info.pinned),
+        ("registered", info.created_at),
     )
     print_table(("what", "value"), [(name, shown(value)) for name, value in facts])
 

@@ -81,9 +81,24 @@ def test_a_model_is_looked_at_and_registered_with_what_was_found(shoal, data_dir
         "pinned": True,
         "dimensions": 384,
         "input_limit": 256,
+        "facts": {
+            "architecture": "BertModel",
+            "family": "bert",
+            "native": True,
+            "tasks": ["embed", "rerank"],
+            "outputs": ["dense"],
+            "labels": [],
+            "prompts": [],
+            "added_tokens": 0,
+            "weight_bytes": 90_856_960,
+        },
+        "version": 1,
     }
-    assert shoal("model", "list").rows[1] == [STARTER, "all-minilm, mini", "default", "384", "256", "yes", "-"]
-    assert ["dimensions", "384"] in shoal("model", "show", STARTER).rows
+    assert shoal("model", "list").rows[1] == [STARTER, "all-minilm, mini", "default", "dense", "384", "256", "yes", "-"]
+    rows = shoal("model", "show", STARTER).rows
+    assert [["dimensions", "384"], ["family", "bert"], ["can", "embed, rerank"], ["native", "yes"]] == [
+        row for row in rows if row[0] in {"dimensions", "family", "can", "native"}
+    ]
 
 
 def test_registering_says_how_to_let_a_tenant_use_it(shoal, data_dir) -> None:
