@@ -79,6 +79,13 @@ def check_labels(labels: Sequence[str]) -> None:
         raise BadRequest("A label was given twice.")
 
 
+def check_markers(labels: Sequence[str], markers: Sequence[str]) -> None:
+    """Raises BadRequest for a label that would end its own part of a prompt."""
+    for marker in markers:
+        if any(marker in label for label in labels):
+            raise BadRequest(f"A label has {marker} in it, which tells labels apart for this model.")
+
+
 def can(spec: ModelSpec, outputs: Sequence[str]) -> None:
     """Raises TaskUnsupported, naming what the model can do, where it has not all of these outputs."""
     if lacking := [output for output in outputs if output not in spec.outputs]:

@@ -20,12 +20,12 @@ from engine.folder import (
     inside,
     positive,
     read_modules,
-    read_object,
     read_optional,
     routed,
 )
 from engine.head_config import read_heads
 from engine.head_spec import HeadSpec
+from engine.nested_config import network_config
 
 LIMIT_FILES = tuple(
     f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert", "xlm-roberta")
@@ -63,6 +63,8 @@ class ModelSpec:
     config: Mapping[str, Any]
     """The network's config.json, under the common names of its keys."""
     tensors: Mapping[str, TensorEntry]
+    prefix: str | None
+    """Of the network's tensors; None: the family's own."""
 
     @property
     def native(self) -> bool:
@@ -83,8 +85,7 @@ def describe(folder: Path) -> ModelSpec:
     """Read a model folder: its configs and the headers of its weights."""
     queries, modules = routed(folder, read_modules(folder))
     network = _network(folder, modules)
-    config = read_object(network, "config.json")
-    name, architecture, config = recognise(config)
+    name, architecture, config = recognise(network_config(network))
     settings = read_optional(folder, "config_sentence_transformers.json")
     limits = next((found for name in LIMIT_FILES if (found := read_optional(network, name))), {})
     if not (network / "tokenizer.json").is_file():
@@ -111,8 +112,9 @@ def describe(folder: Path) -> ModelSpec:
         family=architecture.family,
         heads=heads.specs,
         dimensions=heads.dimensions,
-        max_tokens=_max_tokens(config, architecture.family, limits, tokenizer),
+        max_tokens=_max_tokens(config, architecture.family, limits, tokenizer, heads.longest),
         normalize=heads.normalize,
+        prefix=heads.prefix,
         matryoshka=_matryoshka(config, heads.dimensions),
         prompts=prompts,
         default_prompt=prompts.get(settings.get("default_prompt_name") or "", ""),
@@ -129,9 +131,15 @@ def _network(folder: Path, modules: Sequence[Module]) -> Path:
     return inside(folder, next((module.path for module in modules if module.kind in NETWORKS), ""))
 
 
-def _max_tokens(config: Mapping[str, Any], family: str, limits: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> int:
+def _max_tokens(
+    config: Mapping[str, Any],
+    family: str,
+    limits: Mapping[str, Any],
+    tokenizer: Mapping[str, Any],
+    longest: int | None,
+) -> int:
     """The least of what the position table, the tokenizer and sentence-transformers' own setting allow."""
-    allowed = [positive(config, "max_position_embeddings") - first_position(config, family)]
+    allowed = [longest or positive(config, "max_position_embeddings") - first_position(config, family)]
     claims = (limits.get("max_seq_length"), tokenizer.get("model_max_length"))
     return min(allowed + [int(claim) for claim in claims if isinstance(claim, int | float) and 0 < claim < NO_LIMIT])
 

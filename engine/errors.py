@@ -6,6 +6,7 @@ EngineError                        code                     status
 │   ├── DimensionsUnsupported      dimensions_unsupported   400
 │   ├── InputTooLong               input_too_long           400
 │   ├── QueryTooLong               input_too_long           400
+│   ├── LabelsTooLong              input_too_long           400
 │   └── TaskUnsupported            task_unsupported         400
 ├── Unauthorized                   unauthorized             401
 ├── RouteNotFound                  not_found                404
@@ -111,6 +112,21 @@ class QueryTooLong(BadRequest):
         super().__init__(
             f"The {what} alone has {actual} tokens, with those that frame a pair; the model takes {limit} of a pair. "
             "Shorten it.",
+            index=-1,
+            limit=limit,
+            actual=actual,
+        )
+
+
+class LabelsTooLong(BadRequest):
+    """Labels leave a text no room; truncation would not help."""
+
+    code = "input_too_long"
+
+    def __init__(self, *, limit: int, actual: int) -> None:
+        super().__init__(
+            f"The labels have {actual} tokens, with those that frame them; the model takes {limit}. Give fewer or "
+            "shorter ones.",
             limit=limit,
             actual=actual,
         )

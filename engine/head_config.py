@@ -10,6 +10,8 @@ from engine.answers import answering
 from engine.dense_config import pooled
 from engine.errors import ArchitectureUnknown
 from engine.folder import ModelFolder
+from engine.gliclass_config import labels_of_texts
+from engine.gliner_config import spans_of_labels
 from engine.head_spec import Heads
 from engine.m3_config import m3
 from engine.multi_config import late_interaction
@@ -18,11 +20,11 @@ from engine.sparse_config import splade
 
 Reader = Callable[[ModelFolder], Heads | None]
 
-SPECIAL_FILES: tuple[Reader, ...] = (m3,)
+SPECIAL_FILES: tuple[Reader, ...] = (spans_of_labels, m3)
 """Readers that know a folder by a file that no other model has."""
 MODULE_KINDS: tuple[Reader, ...] = (late_interaction, splade)
 """Readers that know a folder by the kinds of its modules."""
-TOPS: tuple[Reader, ...] = (labelled, tagged, answering)
+TOPS: tuple[Reader, ...] = (labels_of_texts, labelled, tagged, answering)
 """Readers that know a folder by what its architecture has on its body, where no module says what to do with it."""
 
 READERS: tuple[Reader, ...] = (*SPECIAL_FILES, *MODULE_KINDS, *TOPS, pooled)

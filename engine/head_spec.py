@@ -29,3 +29,7 @@ class Heads:
     """Its dense vectors have length 1."""
     tensors: Mapping[str, TensorEntry] = field(default_factory=dict)
     """Of files beside the network's checkpoint: `2_Dense/linear.weight`."""
+    prefix: str | None = None
+    """Of the body's tensors, where the heads' lie beside them; None: the family's own."""
+    longest: int | None = None
+    """Tokens of a text, where it is not the table of positions that limits them."""

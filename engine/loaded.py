@@ -120,7 +120,8 @@ def key_maps(spec: ModelSpec, body: nn.Module) -> Mapping[str, KeyMap]:
     heads = {f"heads.{head.output}.": HEADS[head.kind].keys(head) for head in spec.heads}
     if isinstance(body, Padded):
         return {**heads, "body.model.": library_keys(body, tuple(spec.tensors))}
-    return {**heads, "body.": FAMILIES[spec.family].keys}
+    keys = FAMILIES[spec.family].keys
+    return {**heads, "body.": keys if spec.prefix is None else replace(keys, prefix=spec.prefix)}
 
 
 def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[LoadedModel]:

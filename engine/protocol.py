@@ -198,6 +198,8 @@ class ExtractRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Any words, for models that read them; with others some of their own. None: all of the model's own."""
     threshold: float | None = None
     """Spans below it are left out; None: the model's own threshold."""
+    thresholds: dict[str, float] | None = None
+    """By label, where it is not the others'; for models that read labels."""
     flat: bool = True
     """No span lies in another; where two overlap the better one stays."""
     multi_label: bool = False

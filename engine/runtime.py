@@ -19,6 +19,8 @@ from engine.protocol import (
     ClassifyRequest,
     EmbedReply,
     EmbedRequest,
+    ExtractReply,
+    ExtractRequest,
     ModelRef,
     NodeStatus,
     RerankReply,
@@ -30,6 +32,7 @@ from engine.settings import EngineSettings
 from engine.status import node_version, resident
 from engine.tasks.classify import classify
 from engine.tasks.embed import embed
+from engine.tasks.extract import extract
 from engine.tasks.rerank import rerank
 from engine.tasks.running import Running
 from engine.work import threads
@@ -121,6 +124,10 @@ class Runtime:
     async def classify(self, request: ClassifyRequest) -> ClassifyReply:
         """Labels and their scores for each input."""
         return await classify(self._running, request)
+
+    async def extract(self, request: ExtractRequest) -> ExtractReply:
+        """The spans of each input that labels fit."""
+        return await extract(self._running, request)
 
     async def load(self, ref: ModelRef) -> NodeStatus:
         """Bring a model into memory, trying again what failed before."""

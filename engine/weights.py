@@ -62,7 +62,7 @@ def fill(
     """
     places = sorted(targets, key=lambda name: (str(tensors[name].file), tensors[name].offset))
     for file, names in groupby(places, key=lambda name: tensors[name].file):
-        wanted = [(tensors[name], _rows(parameters, targets[name])) for name in names]
+        wanted = [(tensors[name], rows_of(parameters, targets[name])) for name in names]
         try:
             with file.open("rb", buffering=0) as stream:
                 reading()
@@ -94,7 +94,8 @@ def match(
                 unused.append(name)
             continue
         shape = shapes[target.name]
-        if entry.dtype not in FLOATS or entry.shape != (shape[0] // target.parts, *shape[1:]):
+        rows = (shape[0] // target.parts, *shape[1:]) if target.parts > 1 else shape
+        if entry.dtype not in FLOATS or entry.shape != rows:
             wrong.append(f"{name} ({entry.dtype} {list(entry.shape)})")
         else:
             targets[name] = target
@@ -144,8 +145,10 @@ def _named(names: list[str]) -> str:
     return ", ".join(sorted(names)[:NAMED_AT_MOST]) + more
 
 
-def _rows(parameters: Mapping[str, Tensor], target: Target) -> Tensor:
-    return parameters[target.name].chunk(target.parts)[target.part]
+def rows_of(parameters: Mapping[str, Tensor], target: Target) -> Tensor:
+    """The part of a parameter that a tensor fills."""
+    parameter = parameters[target.name]
+    return parameter.chunk(target.parts)[target.part] if target.parts > 1 else parameter
 
 
 def _read(file: int, wanted: Sequence[tuple[TensorEntry, Tensor]]) -> None:

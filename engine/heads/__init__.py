@@ -6,7 +6,10 @@ from typing import Any
 
 from engine.head_spec import HeadSpec
 from engine.heads.answer import AnswerHead
+from engine.heads.blocks import block_bytes
 from engine.heads.dense import DenseHead, dense_keys
+from engine.heads.gliclass import GliclassHead, gliclass_keys
+from engine.heads.gliner import GlinerHead, gliner_keys
 from engine.heads.part import Head
 from engine.heads.scores import SEQUENCE, TOKENS, SequenceHead, TokenHead, scorer_keys
 from engine.heads.token_vectors import TokenVectorsHead, token_vectors_keys
@@ -40,5 +43,7 @@ HEADS: Mapping[str, HeadKind] = {
     "sequence": HeadKind(SequenceHead, lambda spec: scorer_keys(SEQUENCE[spec.settings["family"]])),
     "tokens": HeadKind(TokenHead, lambda spec: scorer_keys(TOKENS[spec.settings["family"]])),
     "answer": HeadKind(lambda spec, config: AnswerHead(spec, config["hidden_size"]), lambda spec: KeyMap()),  # noqa: ARG005
+    "gliner": HeadKind(GlinerHead, gliner_keys, lambda config, itemsize: block_bytes(itemsize)),  # noqa: ARG005
+    "gliclass": HeadKind(GliclassHead, gliclass_keys, lambda config, itemsize: block_bytes(itemsize)),  # noqa: ARG005
 }
 """By `HeadSpec.kind`."""

@@ -8,6 +8,7 @@ from engine.head_spec import HeadSpec
 from engine.protocol import ClassifyReply, ClassifyRequest
 from engine.tasks.inference import by_inference, entailment_of
 from engine.tasks.labels import Numbers, best, sigmoid, softmax
+from engine.tasks.read_labels import by_reading
 from engine.tasks.running import Running, Visit
 
 
@@ -20,6 +21,8 @@ async def classify(running: Running, request: ClassifyRequest) -> ClassifyReply:
     if request.labels is not None:
         check_labels(request.labels)
     async with running.visit(request) as visit:
+        if (reader := head_of(visit.model.spec, "classes")) is not None:
+            return await by_reading(visit, request, reader)
         head = head_of(visit.model.spec, "scores")
         if head is None or head.kind != "sequence":
             raise unable(visit.model.spec, "classify")
