@@ -33,7 +33,7 @@ def m3(folder: ModelFolder) -> Heads | None:
         raise ModelInvalid("The tokenizer's files name no special tokens, which have no weight in a sparse vector.")
     width = positive(folder.config, "hidden_size")
     tensors: dict[str, TensorEntry] = {
-        f"{name}/{tensor}": entry for name, entries in parts.items() for tensor, entry in (entries or {}).items()
+        f"{name}/linear.{tensor}": entry for name, entries in parts.items() for tensor, entry in (entries or {}).items()
     }
     projection = VectorStep(kind="dense", path=f"{MULTI}/", width=width, out=_rows(tensors, MULTI), bias=True)
     weights = HeadSpec("sparse", "token_weights", {"path": f"{SPARSE}/", "unused": unused})
@@ -47,7 +47,7 @@ def m3(folder: ModelFolder) -> Heads | None:
 
 
 def _rows(tensors: dict[str, TensorEntry], part: str) -> int:
-    weight = tensors.get(f"{part}/weight")
+    weight = tensors.get(f"{part}/linear.weight")
     if weight is None or not weight.shape:
         raise ModelInvalid(f"{part} has no weight.")
     return weight.shape[0]

@@ -110,12 +110,11 @@ def _steps(folder: ModelFolder) -> tuple[VectorStep, ...]:
 
 
 def _heads(folder: ModelFolder, steps: Sequence[VectorStep], reading: TokenReading) -> Heads:
-    own = [step for step in steps if step.path.endswith("/")]  # the others' tensors are the checkpoint's
     width = positive(folder.config, "hidden_size")
     return Heads(
         specs=(HeadSpec("multi", "token_vectors", {"steps": tuple(steps), "reading": reading}),),
         dimensions=width_after(steps, width),
-        tensors=read_tensors(folder.path, own),
+        tensors=read_tensors(folder.path, steps),
     )
 
 

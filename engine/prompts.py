@@ -34,6 +34,9 @@ def reading_of(
 ) -> Reading:
     """The name of a prompt goes before a task, and that before the type of the input.
 
+    Of a model that has nothing but a vector for every token, which reads the two sides apart, a text whose side is not
+    said is a document.
+
     Raises BadRequest, naming those that there are, for the name of a prompt or a task that the model does not have.
     """
     if prompt_name is not None:
@@ -53,6 +56,8 @@ def reading_of(
         return Reading("query", spec.prompts.get("query", ""))
     if input_type == "document":
         return Reading("document", next((text for name in DOCUMENT_PROMPTS if (text := spec.prompts.get(name))), ""))
+    if spec.outputs == ("multi",):
+        return reading_of(spec, input_type="document")
     return Reading(None, spec.default_prompt)
 
 

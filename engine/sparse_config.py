@@ -35,9 +35,7 @@ class VocabularyLayout:
     """Keys of `config.json` that say whether there is a bias; None: there is."""
 
 
-LM_HEAD = VocabularyLayout(
-    dense="lm_head.dense", norm="lm_head.layer_norm", decoder="lm_head.decoder", bias="lm_head.bias"
-)
+LM_HEAD = VocabularyLayout(dense="lm_head.dense", norm="lm_head.norm", decoder="lm_head.decoder", bias="lm_head.bias")
 LAYOUTS: Mapping[str, VocabularyLayout] = {
     "bert": VocabularyLayout(
         dense="cls.predictions.transform.dense",

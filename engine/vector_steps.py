@@ -30,7 +30,7 @@ class VectorStep:
 
     kind: Literal["dense", "norm", "normalize"]
     path: str = ""
-    """What the names of its tensors begin with."""
+    """What the names of its tensors begin with: a folder or file of its own, or a part of the network's checkpoint."""
     width: int = 0
     """Of what it reads."""
     out: int = 0
@@ -40,6 +40,11 @@ class VectorStep:
     """A name of `engine.layers.activation`."""
     residual: bool = False
     """The input is added, projected where the widths differ."""
+
+    @property
+    def in_folder(self) -> bool:
+        """Its tensors have a folder or file of their own."""
+        return self.path.endswith("/")
 
 
 def read_step(folder: Path, module: Module, default: Level) -> tuple[VectorStep | None, Level]:
@@ -76,7 +81,7 @@ def read_tensors(folder: Path, steps: Sequence[VectorStep]) -> Mapping[str, Tens
     return {
         step.path + name: entry
         for step in steps
-        if step.path
+        if step.in_folder
         for name, entry in read_checkpoint(inside(folder, step.path)).items()
     }
 

@@ -65,4 +65,8 @@ def chain(steps: Sequence[VectorStep]) -> nn.Sequential:
 
 def renames(steps: Sequence[VectorStep], name: str) -> tuple[tuple[str, str], ...]:
     """From the names of the steps' tensors to those of the chain `name` of a head."""
-    return tuple((step.path, f"{name}.{place}.") for place, step in enumerate(steps) if step.path)
+    return tuple(
+        (step.path, f"{name}.{place}." + ("" if step.in_folder else step.path))
+        for place, step in enumerate(steps)
+        if step.path
+    )

@@ -35,7 +35,7 @@ class TokenWeightsHead(Head):
 
 def token_weights_keys(spec: HeadSpec) -> KeyMap:
     """Of the file that holds the projection alone."""
-    return KeyMap(renames=((spec.settings["path"], "linear."),))
+    return KeyMap(renames=((spec.settings["path"], ""),))
 
 
 def _by_token(encoded: Encoded, weights: NDArray[np.float32]) -> Sparse:

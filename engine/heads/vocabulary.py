@@ -103,6 +103,7 @@ def vocabulary_keys(spec: HeadSpec) -> KeyMap:
     idf = spec.settings["idf"]
     return KeyMap(
         renames=(
+            (".layer_norm.", ".norm."),
             (".gamma", ".weight"),
             (".beta", ".bias"),
             *(((f"{idf[0]}weight", "idf"),) if idf is not None else ()),

@@ -78,6 +78,8 @@ def attend_runs(
             keys, values = (x[:, :, : run.seen] for x in heads[1:])
             addend = _addend(run.length, q, causal=causal, window=near, bias=bias)
             attended = _attend(heads[0], keys, values, addend[..., : run.seen])
+            # What sees no key at all, its window being full of unseen tokens, gets nothing, as from torch's own kernel.
+            attended.masked_fill_(addend[..., : run.seen].isneginf().all(-1, keepdim=True), 0)
         elif bias is not None:
             attended = _attend_biased(heads[0], heads[1], heads[2], bias(run.length))
         elif near is not None and run.length > BLOCK:
