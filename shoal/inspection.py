@@ -37,7 +37,7 @@ def found(spec: catalog.ModelSpec) -> Found:
         facts=ModelFacts(
             architecture=spec.architecture,
             family=spec.family,
-            native=True,
+            native=spec.native,
             tasks=tuple(cast(list[Task], abilities(spec))),
             outputs=spec.outputs,
             labels=next((tuple(head.settings["labels"]) for head in spec.heads if "labels" in head.settings), ()),
