@@ -35,8 +35,8 @@ def model(request, bare_model):
     generator = torch.Generator().manual_seed(6)
     parts = {
         "sparse_linear": {
-            "weight": torch.randn(1, 32, generator=generator),
-            "bias": torch.randn(1, generator=generator),
+            "weight": torch.randn(1, 32, generator=generator) / 5,
+            "bias": torch.tensor([3.2]),
         },
         "colbert_linear": {
             "weight": torch.randn(32, 32, generator=generator) / 5,
@@ -113,7 +113,7 @@ def test_three_outputs_come_of_one_pass_and_are_those_of_the_formulas(model, ope
         assert indices == sorted(weights)
         values = np.frombuffer(every.sparse[place].values, "<f4")
         np.testing.assert_allclose(values, [weights[token] for token in indices], atol=1e-5)
-    assert any(np.frombuffer(one.indices, "<i4").size for one in every.sparse)
+    assert [len(one.indices) > 0 for one in every.sparse] == [True, True, False, True, False]
 
 
 def test_outputs_that_each_sequence_asks_for_share_a_batch(model, opened, run):
