@@ -29,7 +29,7 @@ def as_safetensors(folder, name, tensors):
 
 
 @pytest.fixture(params=[as_torch, as_safetensors])
-def model(request, bare_model):
+def model(request, bare_model, edit_json):
     """The folder, transformers' network, and the two projections."""
     folder = bare_model(AutoModel, XLMRobertaConfig, pad_token_id=1, max_position_embeddings=66)
     generator = torch.Generator().manual_seed(6)
@@ -43,6 +43,7 @@ def model(request, bare_model):
             "bias": torch.randn(32, generator=generator),
         },
     }
+    edit_json(folder / "tokenizer_config.json", eos_token="[SEP]")
     for name, tensors in parts.items():
         request.param(folder, name, tensors)
     kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
