@@ -1,7 +1,7 @@
 """How decoders that answer yes or no are asked: one template per lineage, chosen by what the folder says of itself.
 
-A pair is a row of pieces, each tokenized by itself, as the references do it: Qwen3-Reranker's model card, and
-`mxbai_rerank_v2.py` of mxbai-rerank. Only the document is ever cut.
+A pair is a row of pieces, each tokenized by itself, as the references do it: Qwen3-Reranker's model card,
+`mxbai_rerank_v2.py` of mxbai-rerank, `decoder_only/base.py` of FlagEmbedding. Only the document is ever cut.
 """
 
 from collections.abc import Mapping
@@ -27,13 +27,19 @@ class Template:
     instruction: str | None = None
     """The one that the model was trained with, where a request says none."""
     yes: str
-    no: str
+    no: str | None
+    """None: the logit of yes is the score."""
     activation: str
     """Of the reference; a folder may state another."""
     mark: str
     """Words of the template by which a chat template of the folder is known to be it."""
     markers: tuple[str, ...]
     """Special tokens that its tokenizer must have."""
+
+    @property
+    def takes_instructions(self) -> bool:
+        """There is a place for one."""
+        return any("{instruction}" in piece for piece in self.pieces)
 
 
 QWEN3 = Template(
@@ -76,7 +82,26 @@ MXBAI = Template(
     mark="You are a search relevance expert",
     markers=("<|im_start|>", "<|im_end|>"),
 )
-TEMPLATES: Mapping[str, Template] = {"qwen3": QWEN3, "qwen2": MXBAI}
+GEMMA = Template(
+    pieces=(
+        "<bos>",
+        "A: {query}",
+        "\n",
+        "B: {document}",
+        "\n",
+        (
+            "Given a query A and a passage B, determine whether the passage contains an answer to the query by "
+            "providing a prediction of either 'Yes' or 'No'."
+        ),
+    ),
+    yes="Yes",
+    no=None,
+    activation="identity",
+    mark="Given a query A and a passage B",
+    markers=("<bos>",),
+)
+
+TEMPLATES: Mapping[str, Template] = {"qwen3": QWEN3, "qwen2": MXBAI, "gemma": GEMMA}
 """By family: each has one lineage of rerankers."""
 
 EMBEDDINGS = ("model.embed_tokens.weight", "embed_tokens.weight")
@@ -85,30 +110,25 @@ OUTPUT = "lm_head.weight"
 
 def answering(folder: ModelFolder) -> Heads | None:
     """A decoder that answers: sentence-transformers' `LogitScore`, or no modules and all that its template needs."""
-    stated = folder.kinds == ["Transformer", "LogitScore"]
-    if folder.architecture.top != "causal_lm" or not (stated or not folder.modules):
+    if folder.architecture.top != "causal_lm":
         return None
-    template = TEMPLATES.get(folder.architecture.family)
-    words = _words(folder)
-    if not stated and (template is None or not _fits(template, words)):
+    family = folder.architecture.family
+    template = TEMPLATES.get(family)
+    if folder.kinds == ["Transformer", "LogitScore"]:
+        if template is None or template.mark not in _chat_template(folder):
+            raise ArchitectureUnknown(f"A reranker of the family {family} with this chat template is not known here.")
+        yes, no = _stated(folder, folder.modules[1])
+        activation = read_activation(folder, labels=1)
+    elif folder.modules or template is None or not _fits(template, words := _words(folder)):
         return None
-    if template is None or not _is_ours(template, folder):
-        raise ArchitectureUnknown(
-            f"A reranker of the family {folder.architecture.family} with this chat template is not known here."
-        )
-    yes, no = _stated(folder, folder.modules[1]) if stated else (words[template.yes], words[template.no])
+    else:
+        yes, no = words[template.yes], words[template.no] if template.no else None
+        activation = template.activation
     table = _table(folder)
-    tensors = {"yes.weight": row(table, yes)} | ({} if no is None else {"no.weight": row(table, no)})
-    said = folder.settings.get("activation_fn")
-    settings = {
-        "family": folder.architecture.family,
-        "has_no": no is not None,
-        "activation": read_activation(folder, labels=1) if said or stated else template.activation,
-    }
     return Heads(
-        specs=(HeadSpec("scores", "answer", settings),),
+        specs=(HeadSpec("scores", "answer", {"family": family, "has_no": no is not None, "activation": activation}),),
         dimensions=positive(folder.config, "hidden_size"),
-        tensors=tensors,
+        tensors={"yes.weight": row(table, yes)} | ({} if no is None else {"no.weight": row(table, no)}),
     )
 
 
@@ -125,18 +145,15 @@ def _words(folder: ModelFolder) -> Mapping[str, int]:
 
 def _fits(template: Template, words: Mapping[str, int]) -> bool:
     """Whether a tokenizer knows the answers and the markers."""
-    return all(word in words for word in (template.yes, template.no, *template.markers))
+    return all(word in words for word in (template.yes, template.no, *template.markers) if word is not None)
 
 
-def _is_ours(template: Template, folder: ModelFolder) -> bool:
-    """Whether the folder's chat template, where it is one of a reranker's, is this."""
+def _chat_template(folder: ModelFolder) -> str:
+    """As text; it is never run."""
     file = folder.network / "chat_template.jinja"
-    chat = (
-        file.read_text()
-        if file.is_file()
-        else read_optional(folder.network, "tokenizer_config.json").get("chat_template")
-    )
-    return not folder.modules or template.mark in str(chat)
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    return str(read_optional(folder.network, "tokenizer_config.json").get("chat_template"))
 
 
 def _stated(folder: ModelFolder, module: Module) -> tuple[int, int | None]:

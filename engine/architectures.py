@@ -96,6 +96,10 @@ FAMILY_FACTS: Mapping[str, FamilyFacts] = {
         layer=LayerFacts(disentangled=True),
         defaults={"type_vocab_size": 0, "max_position_embeddings": 512, "layer_norm_eps": 1e-7, "hidden_act": "gelu"},
     ),
+    "gemma": FamilyFacts(
+        layer=DECODER_LAYER,
+        defaults={"num_key_value_heads": 16, "head_dim": 256, "rms_norm_eps": 1e-6, "hidden_act": "gelu_pytorch_tanh"},
+    ),
     "gemma3": FamilyFacts(
         layer=LOCAL_LAYER,
         renames={"hidden_act": "hidden_activation"},
@@ -139,7 +143,13 @@ ENCODERS: Mapping[str, str] = {
     "ModernBert": "modernbert",
     "DebertaV2": "deberta_v2",
 }
-DECODERS: Mapping[str, str] = {"Qwen2": "qwen2", "Qwen3": "qwen3", "Mistral": "mistral", "Llama": "llama"}
+DECODERS: Mapping[str, str] = {
+    "Qwen2": "qwen2",
+    "Qwen3": "qwen3",
+    "Mistral": "mistral",
+    "Llama": "llama",
+    "Gemma": "gemma",
+}
 """Families by what their names begin with; how they go on says what is on the body."""
 
 ARCHITECTURES: Mapping[str, Architecture] = {

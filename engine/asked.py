@@ -27,9 +27,8 @@ def ask(
     truncate: bool,
 ) -> Tokenized:
     """One sequence for each document, of at most `limit` tokens. Raises QueryTooLong where no document would fit."""
-    instruction = instruction or template.instruction
     if (fault := not_unicode([query, instruction or ""])) is not None:
-        fault.index = None
+        fault.index = -1
         raise fault
     if (fault := not_unicode(documents)) is not None:
         raise fault

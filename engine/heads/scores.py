@@ -60,13 +60,13 @@ SEQUENCE: Mapping[str, Recipe] = {
     "jina_bert": POOLER,
     "modernbert": GATED,
     "deberta_v2": Recipe(dense="pooler.dense", activation="gelu", activation_key="pooler_hidden_act"),
-    **dict.fromkeys(("gemma3", "qwen2", "qwen3", "mistral", "llama"), DECODER),
+    **dict.fromkeys(("gemma", "gemma3", "qwen2", "qwen3", "mistral", "llama"), DECODER),
 }
 """Labels of texts, by family."""
 TOKENS: Mapping[str, Recipe] = {
     **dict.fromkeys(SEQUENCE, Recipe()),
     "modernbert": GATED,
-    **dict.fromkeys(("qwen2", "qwen3", "mistral", "llama"), Recipe(out="score")),
+    **dict.fromkeys(("gemma", "qwen2", "qwen3", "mistral", "llama"), Recipe(out="score")),
 }
 """Labels of tokens, by family."""
 

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from engine.errors import ModelInvalid
 from engine.layers.attention import Attention
 from engine.layers.embedding import Embedding
 from engine.layers.gated import GatedMlp
-from engine.layers.norm import RmsNorm
+from engine.layers.norm import CentredRmsNorm, RmsNorm
 from engine.layers.rope import Rope
 from engine.layers.rotary import rotate
 from engine.layers.tokens import Sequences, Tokens
@@ -45,6 +46,10 @@ class DecoderConfig:
     mlp_bias: bool = False
     qk_norm: bool = False
     """Each head's queries and keys are normalised before they turn."""
+    centred: bool = False
+    """Norms' weights are stored less 1."""
+    scaled: bool = False
+    """Embeddings are multiplied by the root of their width."""
 
 
 def read_decoder(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +84,11 @@ def late_windows(config: Mapping[str, Any], *, causal: bool) -> tuple[int | None
     return tuple(window(size, causal=causal) if kind == "sliding_attention" else None for kind in kinds)
 
 
+def scaled(x: Tensor) -> Tensor:
+    """(T, H) times the root of H, rounded to the network's type as in training: for 768 in bfloat16 27.75, not 27.7."""
+    return x * torch.tensor(x.shape[1] ** 0.5, dtype=x.dtype).item()
+
+
 class GroupedAttention(nn.Module):
     """Rotary self-attention whose heads share keys and values in groups."""
 
@@ -111,10 +121,11 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, config: DecoderConfig, attend: Attention, window: int | None) -> None:
         super().__init__()
-        self.attention_norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+        norm = CentredRmsNorm if config.centred else RmsNorm
+        self.attention_norm = norm(config.hidden_size, config.rms_norm_eps)
         scale = config.head_dim**-0.5
-        self.attention = GroupedAttention(config, attend, window=window, scale=scale, norm=RmsNorm)
-        self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+        self.attention = GroupedAttention(config, attend, window=window, scale=scale, norm=norm)
+        self.norm = norm(config.hidden_size, config.rms_norm_eps)
         self.mlp = GatedMlp(config.hidden_size, config.intermediate_size, config.hidden_act, bias=config.mlp_bias)
 
     def forward(self, x: Tensor, sequences: Sequences, angles: Angles) -> Tensor:
@@ -129,14 +140,16 @@ class Decoder(nn.Module):
 
     def __init__(self, config: DecoderConfig, attend: Attention) -> None:
         super().__init__()
-        self.head_dim, self.rope = config.head_dim, config.rope
+        self.head_dim, self.rope, self.scaled = config.head_dim, config.rope, config.scaled
         self.word = Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, attend, window) for window in config.windows)
-        self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+        self.norm = (CentredRmsNorm if config.centred else RmsNorm)(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, tokens: Tokens) -> Tensor:
         """(T,) -> (T, H)."""
         x: Tensor = self.word(tokens.ids)
+        if self.scaled:
+            x = scaled(x)
         angles = self.rope.angles(tokens.positions, self.head_dim, x)
         for layer in self.layers:
             x = layer(x, tokens.sequences, angles)

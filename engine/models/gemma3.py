@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
 from engine.errors import ArchitectureUnknown
 from engine.layers import decoder
 from engine.layers.attention import Attention
-from engine.layers.decoder import Angles, DecoderConfig, GroupedAttention, read_decoder
+from engine.layers.decoder import Angles, DecoderConfig, GroupedAttention, read_decoder, scaled
 from engine.layers.embedding import Embedding
 from engine.layers.gated import GatedMlp
 from engine.layers.norm import CentredRmsNorm
@@ -89,9 +88,7 @@ class Gemma3(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         """(T,) -> (T, H)."""
-        x: Tensor = self.word(tokens.ids)
-        # The factor is rounded to the network's type, as in training: for 768 in bfloat16 27.75, not 27.71.
-        x = x * torch.tensor(x.shape[1] ** 0.5, dtype=x.dtype).item()
+        x = scaled(self.word(tokens.ids))
         everywhere, near = (rope.angles(tokens.positions, self.head_dim, x) for rope in (self.rope, self.local_rope))
         for layer, window in zip(self.layers, self.windows, strict=True):
             x = layer(x, tokens.sequences, everywhere if window is None else near)

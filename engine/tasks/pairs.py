@@ -15,6 +15,9 @@ from engine.tasks.running import Visit
 from engine.tokenizer import Tokenized
 
 SCORES = ("scores",)
+NO_INSTRUCTION = "This model reads no instruction: leave it out."
+QUERY = -1
+"""The place of the query among documents."""
 
 
 async def by_pairs(visit: Visit, request: RerankRequest) -> RerankReply:
@@ -37,12 +40,15 @@ async def by_pairs(visit: Visit, request: RerankRequest) -> RerankReply:
 async def _paired(visit: Visit, request: RerankRequest) -> Tokenized:
     """By the tokenizer's own rule for two texts; the longer one is cut (sentence-transformers' CrossEncoder)."""
     if request.instruction is not None:
-        raise BadRequest("This model reads no instruction: leave it out.")
+        raise BadRequest(NO_INSTRUCTION)
     frame = visit.model.tokenizer.pair_frame
     try:
         alone = await visit.tokenize([request.query], truncate=False, outputs=SCORES)
     except InputTooLong as error:
         raise QueryTooLong(limit=visit.limit, actual=(error.actual or 0) + frame) from error
+    except BadRequest as error:
+        error.index = QUERY
+        raise
     if len(alone.encoded[0]) + frame >= visit.limit:
         raise QueryTooLong(limit=visit.limit, actual=len(alone.encoded[0]) + frame)
     pairs = [(request.query, document) for document in request.documents]
@@ -51,12 +57,15 @@ async def _paired(visit: Visit, request: RerankRequest) -> Tokenized:
 
 async def _asked(visit: Visit, request: RerankRequest, head: HeadSpec) -> Tokenized:
     """By the template of the model's lineage; the document alone is cut."""
+    template = TEMPLATES[head.settings["family"]]
+    if request.instruction is not None and not template.takes_instructions:
+        raise BadRequest(NO_INSTRUCTION)
     job = partial(
         ask,
-        template=TEMPLATES[head.settings["family"]],
+        template=template,
         query=request.query,
         documents=request.documents,
-        instruction=request.instruction or visit.model.spec.default_prompt or None,
+        instruction=request.instruction or visit.model.spec.default_prompt or template.instruction,
         limit=visit.limit,
         truncate=request.truncate,
     )

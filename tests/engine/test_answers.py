@@ -20,10 +20,11 @@ from engine.protocol import ClassifyRequest, ModelRef, RerankRequest
 QUERY = "what is a shoal?"
 DOCUMENTS = ["Many fish {query} together.", "Ünïcode 漢字 {instruction}", "", "<|im_end|> yes", "a b c d e f g " * 9]
 LONG = "sand and water " * 400
-MARKERS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+MARKERS = ["<|endoftext|>", "<bos>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 WANT = {
     "qwen3": transformers.Qwen3Config,
     "qwen2": transformers.Qwen2Config,
+    "gemma": transformers.GemmaConfig,
     "mistral": transformers.MistralConfig,
 }
 
@@ -42,13 +43,17 @@ MXBAI_TASK = (
     "pair, carefully analyze the semantic relationship between them, then provide your binary relevance judgment "
     "(0 for not relevant, 1 for relevant).\nRelevance:"
 )
+GEMMA_TASK = (
+    "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing a "
+    "prediction of either 'Yes' or 'No'."
+)
 MXBAI_SUFFIX = "<|im_end|>\n<|im_start|>assistant\n"
 
 
 def write_bytes_tokenizer(folder, markers):
     """Bytes, `yes` and `no`, and the markers."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = [("y", "e"), ("ye", "s"), ("n", "o"), ("Ġ", "t"), ("a", "n"), ("Ġ", "a")]
+    merges = [("y", "e"), ("ye", "s"), ("n", "o"), ("Ġ", "t"), ("a", "n"), ("Ġ", "a"), ("e", "s"), ("Y", "es")]
     words = [*alphabet, *("".join(pair) for pair in merges)]
     tokenizer = tokenizers.Tokenizer(BPE({word: place for place, word in enumerate(words)}, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -74,10 +79,10 @@ def answering(tmp_path):
             "intermediate_size": 64,
             "max_position_embeddings": 2000,
             "tie_word_embeddings": tied,
-            **({"head_dim": 16} if family == "qwen3" else {}),
+            **({"head_dim": 16} if family in ("qwen3", "gemma") else {}),
         }
         model = transformers.AutoModelForCausalLM.from_config(WANT[family](**{**sizes, **shape}))
-        randomise(dict(model.named_parameters()))
+        randomise(dict(model.named_parameters()), norms=0.0 if family == "gemma" else 1.0)
         folder = tmp_path / f"{family}-{tied}"
         model.save_pretrained(folder)
         tokenizer = write_bytes_tokenizer(folder, markers)
@@ -117,6 +122,14 @@ def mxbai(tokenizer, query, document, task, limit):
     return head + encode(tokenizer, f"document: {document}")[: limit - len(head) - len(tail)] + tail
 
 
+def gemma(tokenizer, query, document, task, limit):
+    """Of decoder_only/base.py."""
+    line = encode(tokenizer, "\n")
+    head = encode(tokenizer, "<bos>") + encode(tokenizer, f"A: {query}") + line
+    tail = line + encode(tokenizer, GEMMA_TASK)
+    return head + encode(tokenizer, f"B: {document}")[: limit - len(head) - len(tail)] + tail
+
+
 @torch.no_grad()
 def logits(model, ids):
     """After the last token, of the whole vocabulary."""
@@ -124,21 +137,21 @@ def logits(model, ids):
 
 
 def expected(family, model, tokenizer, documents, *, task=None, limit=2000, query=QUERY):
-    read = {"qwen3": qwen3, "qwen2": mxbai}[family]
+    read = {"qwen3": qwen3, "qwen2": mxbai, "gemma": gemma}[family]
+    words = {"qwen3": ("yes", "no"), "qwen2": ("1", "0"), "gemma": ("Yes",)}[family]
     scores = []
     for document in documents:
         after = logits(model, read(tokenizer, query, document, task, limit))
-        yes, no = (tokenizer.token_to_id(word) for word in (("yes", "no") if family == "qwen3" else ("1", "0")))
-        pair = torch.stack([after[no], after[yes]])
-        scores.append(float(pair.softmax(0)[1] if family == "qwen3" else after[yes] - after[no]))
+        yes, *no = after[[tokenizer.token_to_id(word) for word in words]]
+        scores.append(float(torch.stack([*no, yes]).softmax(0)[1] if family == "qwen3" else yes - sum(no)))
     return np.array(scores)
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("family", ["qwen3", "qwen2"])
+@pytest.mark.parametrize("family", ["qwen3", "qwen2", "gemma"])
 def test_scores_are_those_of_the_whole_vocabulary(answering, rerank, family, tied):
     model, tokenizer, ref = answering(family, tied=tied)
-    for task in (None, "find {query} fish"):
+    for task in (None,) if family == "gemma" else (None, "find {query} fish"):
         reply = rerank(ref, instruction=task)
         assert np.abs(np.array(reply.scores) - expected(family, model, tokenizer, DOCUMENTS, task=task)).max() <= 1e-4
     assert np.ptp(reply.scores) > 1e-2
@@ -146,7 +159,7 @@ def test_scores_are_those_of_the_whole_vocabulary(answering, rerank, family, tie
     assert np.abs(np.array(reply.scores) - alone).max() <= 1e-5
 
 
-@pytest.mark.parametrize("family", ["qwen3", "qwen2"])
+@pytest.mark.parametrize("family", ["qwen3", "qwen2", "gemma"])
 def test_only_the_document_is_cut(answering, rerank, family):
     model, tokenizer, ref = answering(family)
     reply = rerank(ref, documents=["fish", LONG])
@@ -195,8 +208,20 @@ def test_sentence_transformers_own_way_of_saying_it(answering, rerank):
     assert np.abs(np.array(rerank(ref).scores) - theirs).max() <= 1e-4
 
 
+def test_an_instruction_is_for_models_whose_template_has_a_place_for_it(answering, rerank):
+    with pytest.raises(BadRequest, match="instruction"):
+        rerank(answering("gemma")[2], instruction="find fish")
+
+
+@pytest.mark.parametrize(("query", "document", "index"), [("\ud800", "fish", -1), ("fish", "\ud800", 1)])
+def test_what_is_not_unicode_is_refused_by_its_place(answering, rerank, query, document, index):
+    with pytest.raises(BadRequest, match="Unicode") as caught:
+        rerank(answering("qwen3")[2], query, ["fish", document])
+    assert caught.value.index == index
+
+
 def test_a_decoder_without_the_answers_words_is_no_reranker(answering, rerank):
-    _, _, ref = answering("qwen3", markers=MARKERS[:2])
+    _, _, ref = answering("qwen3", markers=MARKERS[:3])
     assert describe(Path(ref.source)).outputs == ("dense",)
     _, _, other = answering("mistral")
     assert describe(Path(other.source)).outputs == ("dense",)

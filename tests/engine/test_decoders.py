@@ -35,6 +35,7 @@ def write(tmp_path):
         ("qwen3: causal", {"num_attention_heads": 3}, ModelInvalid, "num_attention_heads"),
         ("mistral: no window", {"hidden_act": "mish"}, ArchitectureUnknown, "'mish'"),
         ("gemma3: causal", {"attn_logit_softcapping": 50.0}, ArchitectureUnknown, "softcapping"),
+        ("gemma: one head of keys", {"use_bidirectional_attention": True}, ArchitectureUnknown, "bidirectional"),
         ("modernbert: plain", {"norm_eps": None}, ModelInvalid, "layer_norm_eps"),
         ("deberta_v2: v3", {"pos_att_type": "c2p|p2p"}, ArchitectureUnknown, "p2p"),
         ("deberta_v2: v2-xlarge", {"conv_groups": 2}, ArchitectureUnknown, "conv_groups"),

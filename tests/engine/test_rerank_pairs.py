@@ -115,7 +115,14 @@ def test_a_query_that_leaves_no_room_is_refused_with_its_length(cross_encoder, r
     with pytest.raises(QueryTooLong, match="query") as caught:
         rerank(cross_encoder(), " ".join(["w9"] * 37) if words < 37 else " ".join(["w9"] * words))
     assert (caught.value.limit, caught.value.actual) == (40, max(words, 37) + 3)
-    assert caught.value.index is None
+    assert caught.value.index == -1
+
+
+@pytest.mark.parametrize(("query", "document", "index"), [("\ud800", "w6", -1), ("w6", "\ud800", 1)])
+def test_what_is_not_unicode_is_refused_by_its_place(cross_encoder, rerank, query, document, index):
+    with pytest.raises(BadRequest, match="Unicode") as caught:
+        rerank(cross_encoder(), query, ["w7", document])
+    assert caught.value.index == index
 
 
 def test_a_document_that_may_not_be_cut_is_refused_by_its_place(cross_encoder, rerank):

@@ -57,6 +57,7 @@ FAMILIES = {
     "qwen3": (transformers.Qwen3Config, {**GROUPED, "head_dim": 16}),
     "llama": (transformers.LlamaConfig, GROUPED),
     "mistral": (transformers.MistralConfig, {**GROUPED, "sliding_window": None}),
+    "gemma": (transformers.GemmaConfig, {**GROUPED, "head_dim": 16}),
     "gemma3": (transformers.Gemma3TextConfig, {**GROUPED, "head_dim": 16, "query_pre_attn_scalar": 16}),
 }
 TYPED = ("bert", "electra", "deberta, tanh", "gte", "nomic")
@@ -66,7 +67,7 @@ def write(folder: Path, family: str, auto: type, **changes: object) -> transform
     """A small random checkpoint with a head; the reference over its weights."""
     config, shape = FAMILIES[family]
     model = auto.from_config(config(**{**SMALL, **shape, **changes}), attn_implementation="eager")
-    norms = 0.0 if family == "gemma3" else 1.0
+    norms = 0.0 if family.startswith("gemma") else 1.0
     randomise(dict(model.named_parameters()), norms=norms)
     model.save_pretrained(folder)
     write_tokenizer(folder, SMALL["vocab_size"])
