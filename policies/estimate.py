@@ -21,6 +21,8 @@ PAIR_TOKENS = 4
 """What it adds around two, at most: `<s> … </s></s> … </s>`."""
 LABEL_TOKENS = 2
 """What a model puts around a label that it reads with a text."""
+WINDOW_STEP = 96
+"""Bytes of a text for which one more window is reckoned."""
 
 
 def texts_bound(texts: Iterable[str], limit: int | None, added: int = 0) -> TokenEstimate:
@@ -52,10 +54,30 @@ def each_label_bound(texts: Collection[str], labels: Collection[str], limit: int
     return TokenEstimate(whole if limit is None else min(whole, len(texts) * len(labels) * limit))
 
 
-def all_labels_bound(texts: Collection[str], labels: Collection[str], limit: int | None, added: int) -> TokenEstimate:
-    """Each text once, together with all labels, which are not cut."""
-    said = sum(utf8_bytes(label) + LABEL_TOKENS for label in labels)
-    return TokenEstimate(texts_bound(texts, limit, added) + len(texts) * said)
+def all_labels_bound(texts: Iterable[str], labels: Iterable[str], limit: int | None, added: int) -> TokenEstimate:
+    """Each text once, as one input with all labels, of which no more than the text is cut."""
+    return texts_bound(texts, limit, added + labels_bound(labels))
+
+
+def windows_bound(texts: Iterable[str], labels: Iterable[str], limit: int | None, added: int) -> TokenEstimate:
+    """Each text in windows, with all labels in each; where labels take more than half an input, in groups of them.
+
+    Windows overlap by half at most. They are bounded by steps of 96 tokens, which is little for a model that reads 384
+    words at once: a text that it reads in one window is taken for several.
+    """
+    said, around = labels_bound(labels), SPECIAL_TOKENS + LABEL_TOKENS + added
+    groups = 1 if limit is None else 1 + 4 * said // limit
+    bound = 0
+    for text in texts:
+        length = utf8_bytes(text)
+        windows = 1 + length // WINDOW_STEP
+        bound += groups * (length * min(windows, 2) + windows * around) + windows * said
+    return TokenEstimate(bound)
+
+
+def labels_bound(labels: Iterable[str]) -> int:
+    """Labels and their markers, where a model reads them one after the other."""
+    return sum(utf8_bytes(label) + LABEL_TOKENS for label in labels)
 
 
 def utf8_bytes(text: str) -> int:

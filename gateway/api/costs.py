@@ -10,6 +10,7 @@ from policies.estimate import (
     pairs_bound,
     texts_bound,
     utf8_bytes,
+    windows_bound,
 )
 
 HYPOTHESIS = "This example is {}."
@@ -53,5 +54,8 @@ def classify_cost(
 
 
 def extract_cost(model: ModelEntry, texts: Sequence[str], labels: Sequence[str] | None) -> TokenEstimate:
-    """Every text once, with all labels of the request."""
-    return all_labels_bound(texts, labels or (), input_limit(model), model.facts.added_tokens)
+    """Every text once where the model labels tokens; else all of it in windows, with all labels in each."""
+    limit, facts = input_limit(model), model.facts
+    if "token_scores" in facts.outputs:
+        return texts_bound(texts, limit, facts.added_tokens)
+    return windows_bound(texts, labels or (), limit, facts.added_tokens)

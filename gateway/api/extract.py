@@ -39,6 +39,7 @@ async def extract(services: Services, call: Call, receive: Receive) -> Answer:
         texts,
         labels=labels,
         threshold=body.threshold,
+        thresholds=body.thresholds,
         flat=body.flat is not False,
         multi_label=bool(body.multi_label),
         aggregation=body.aggregation or "simple",

@@ -106,6 +106,8 @@ class ExtractBody(msgspec.Struct):
     """Any words, for models that read them; with others some of their own. Absent: all of the model's own."""
     threshold: Share | None = None
     """Spans below it are left out; absent: the model's own threshold."""
+    thresholds: dict[str, Share] | None = None
+    """By label, where it is not the others'; for models that read labels."""
     flat: bool | None = None
     """False: a span may lie in another."""
     multi_label: bool | None = None

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
-from policies.estimate import SPECIAL_TOKENS, all_labels_bound, each_label_bound, pairs_bound, texts_bound
+from policies.estimate import (
+    SPECIAL_TOKENS,
+    all_labels_bound,
+    each_label_bound,
+    pairs_bound,
+    texts_bound,
+    windows_bound,
+)
 
 steady = settings(deadline=None, derandomize=True, max_examples=500)
 
@@ -100,5 +107,6 @@ def test_a_text_is_read_again_for_every_label(wordpiece, several, labels, limit)
     assert sum(min(count, limit) for count in counted) <= each_label_bound(several, labels, limit, template)
 
 
-def test_labels_that_are_read_with_a_text_are_not_cut_with_it() -> None:
-    assert all_labels_bound(["abc", "a" * 99], ["red", "blue"], 20, 0) == 5 + 20 + 2 * (3 + 2 + 4 + 2)
+def test_labels_are_read_with_a_text_as_one_input_or_with_every_window_of_it() -> None:
+    assert all_labels_bound(["abc", "a" * 99], ["red", "blue"], 20, 0) == 16 + 20
+    assert windows_bound(["abc", "a" * 192], ["red"], None, 1) == 3 + 5 + 5 + 2 * 192 + 3 * (5 + 5)

@@ -66,5 +66,8 @@ def test_the_usual_hypothesis_counts_where_none_is_given():
 
 
 def test_spans_are_found_with_all_labels_at_once():
-    assert extract_cost(known("spans"), ["abc", "a" * 99], ["red"]) == 5 + 40 + 2 * (3 + 2)
-    assert extract_cost(known("token_scores"), ["abc"], None) == 5
+    assert extract_cost(known("spans"), ["abc"], ["red"]) == 3 + 4 + 5
+    assert extract_cost(known("spans"), ["a" * 100], ["red"]) == 2 * (100 + 4 + 5), "two windows"
+    assert extract_cost(known("spans"), ["abc"], ["red"] * 10) == 6 * (3 + 4) + 50, "six groups"
+    assert extract_cost(UNKNOWN, ["abc"], None) == 3 + 4
+    assert extract_cost(known("token_scores"), ["abc", "a" * 99], ["red"]) == 5 + 40
