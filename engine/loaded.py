@@ -135,8 +135,9 @@ def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[
     shape = Shape.of(
         spec.config, spec.family, longest=spec.max_tokens, itemsize=dtype.itemsize, place=device.place.type
     )
-    heads = sum(HEADS[head.kind].bytes(spec.config, dtype.itemsize) for head in spec.heads)
-    activation = device.workers * (shape.peak(_full_batch(spec, device)) + heads)
+    full = _full_batch(spec, device)
+    heads = sum(HEADS[head.kind].bytes(head, spec.config, full, dtype.itemsize) for head in spec.heads)
+    activation = device.workers * (shape.peak(full) + heads)
     return LoadPlan(taken, partial(_load, spec, device, layout, targets, activation), activation)
 
 

@@ -27,8 +27,9 @@ class HeadKind:
     """From what the folder says of the head, and the network's config."""
     keys: Callable[[HeadSpec], KeyMap]
     """How the checkpoint names its tensors."""
-    bytes: Callable[[Mapping[str, Any], int], int] = lambda config, itemsize: 0  # noqa: ARG005
-    """What it takes of memory beside what grows with the batch, from the network's config and the bytes of a number."""
+    bytes: Callable[[HeadSpec, Mapping[str, Any], int, int], int] = lambda spec, config, tokens, itemsize: 0  # noqa: ARG005
+    """What it takes of memory beside the body's, of so many tokens and of numbers of so many bytes: what is more than
+    the body has given back by then."""
 
 
 HEADS: Mapping[str, HeadKind] = {
@@ -43,7 +44,7 @@ HEADS: Mapping[str, HeadKind] = {
     "sequence": HeadKind(SequenceHead, lambda spec: scorer_keys(SEQUENCE[spec.settings["family"]])),
     "tokens": HeadKind(TokenHead, lambda spec: scorer_keys(TOKENS[spec.settings["family"]])),
     "answer": HeadKind(lambda spec, config: AnswerHead(spec, config["hidden_size"]), lambda spec: KeyMap()),  # noqa: ARG005
-    "gliner": HeadKind(GlinerHead, gliner_keys, lambda config, itemsize: block_bytes(itemsize)),  # noqa: ARG005
-    "gliclass": HeadKind(GliclassHead, gliclass_keys, lambda config, itemsize: block_bytes(itemsize)),  # noqa: ARG005
+    "gliner": HeadKind(GlinerHead, gliner_keys, lambda spec, config, tokens, itemsize: block_bytes(itemsize)),  # noqa: ARG005
+    "gliclass": HeadKind(GliclassHead, gliclass_keys, lambda spec, config, tokens, itemsize: block_bytes(itemsize)),  # noqa: ARG005
 }
 """By `HeadSpec.kind`."""

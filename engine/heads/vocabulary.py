@@ -117,9 +117,11 @@ def vocabulary_keys(spec: HeadSpec) -> KeyMap:
     )
 
 
-def vocabulary_bytes(config: Mapping[str, Any], itemsize: int) -> int:
-    """Of memory that the head takes beside the body's, whatever the batch: logits, and their weights in float32."""
-    return max(NUMBERS, int(config["vocab_size"])) * (itemsize + 8)
+def vocabulary_bytes(spec: HeadSpec, config: Mapping[str, Any], tokens: int, itemsize: int) -> int:
+    """Of memory that logits take: some tokens' at once, weighed one by one where they are summed, and one text's."""
+    size = int(config["vocab_size"])
+    at_once = min(max(NUMBERS // size, 1), tokens) * size
+    return at_once * (itemsize + (8 if spec.settings["pooling"] == "sum" else 0)) + 12 * size
 
 
 def _groups(bounds: Sequence[int], most: int) -> Iterator[list[Piece]]:
