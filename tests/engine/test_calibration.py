@@ -72,6 +72,7 @@ OWN = {
     "gemma3": [{**GROUPS, "use_bidirectional_attention": both} for both in (True, False)],
     "qwen2": [GROUPS],
     "qwen3": [GROUPS],
+    "gemma": [GROUPS, {**GROUPS, "num_key_value_heads": 1}],
     "mistral": [GROUPS, {**GROUPS, "sliding_window": None}],
     "llama_bidirectional": [GROUPS],
 }
