@@ -118,10 +118,11 @@ def vocabulary_keys(spec: HeadSpec) -> KeyMap:
 
 
 def vocabulary_bytes(spec: HeadSpec, config: Mapping[str, Any], tokens: int, itemsize: int) -> int:
-    """Of memory that logits take: some tokens' at once, weighed one by one where they are summed, and one text's."""
+    """Of memory that logits take: some tokens' at once, weighed by the text where they are summed, and one text's."""
     size = int(config["vocab_size"])
-    at_once = min(max(NUMBERS // size, 1), tokens) * size
-    return at_once * (itemsize + (8 if spec.settings["pooling"] == "sum" else 0)) + 12 * size
+    at_once = min(max(NUMBERS // size, 1), tokens)
+    weighed = min(at_once, int(config["max_position_embeddings"])) if spec.settings["pooling"] == "sum" else 0
+    return size * (at_once * itemsize + 8 * weighed + 32)
 
 
 def _groups(bounds: Sequence[int], most: int) -> Iterator[list[Piece]]:

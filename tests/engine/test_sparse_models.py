@@ -17,11 +17,12 @@ from transformers import (
     RobertaConfig,
 )
 
+from engine.calibration import Shape
 from engine.catalog import describe
 from engine.device import open_device
 from engine.encoded import Encoded
 from engine.errors import ArchitectureUnknown, TaskUnsupported
-from engine.heads import vocabulary
+from engine.heads import HEADS, vocabulary
 from engine.loaded import load_model
 from engine.protocol import EmbedRequest, ModelRef, RerankRequest
 from engine.settings import EngineSettings
@@ -192,3 +193,28 @@ def test_a_router_to_two_networks_is_refused(build, bare_model, tmp_path):
     SparseEncoder(modules=[router], device="cpu").save_pretrained(str(tmp_path / "two"))
     with pytest.raises(ArchitectureUnknown, match="queries go through other modules"):
         describe(tmp_path / "two")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("strategy", ["max", "sum"])
+@pytest.mark.parametrize("numbers", [2**19, 2**24])
+@pytest.mark.filterwarnings("ignore")
+def test_what_logits_take_of_memory_is_bounded(monkeypatch, bare_model, tmp_path, numbers, strategy, dtype):
+    monkeypatch.setattr(vocabulary, "NUMBERS", numbers)
+    bare = bare_model(AutoModelForMaskedLM, BertConfig, vocab_size=9000, hidden_size=64, intermediate_size=256)
+    network = Transformer(str(bare), transformer_task="fill-mask")
+    SparseEncoder(modules=[network, SpladePooling(strategy)], device="cpu").save_pretrained(str(tmp_path / "whole"))
+    model = load_model(describe(tmp_path / "whole"), open_device(EngineSettings(device="cpu")), dtype)
+    with torch.inference_mode():
+        model.network.heads["sparse"].bias.sub_(100)  # vectors of random weights are not sparse
+    lengths = [60] * 8 + [20]
+    batch = model.pack([Encoded(np.full(length, 7, np.int32), outputs=("sparse",)) for length in lengths])
+    model.run(batch)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        model.run(batch)
+    moves = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    taken = int(np.cumsum([event.nbytes() for event in sorted(moves, key=lambda event: event.start_ns())]).max())
+    spec, tokens = model.spec, sum(lengths)
+    body = Shape.of(spec.config, spec.family, longest=60, itemsize=dtype.itemsize).peak(tokens)
+    bound = body + HEADS["vocabulary"].bytes(spec.heads[0], spec.config, tokens, dtype.itemsize)
+    assert bound / 3 <= taken <= bound
