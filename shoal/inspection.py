@@ -7,13 +7,17 @@ from engine import catalog, source
 from engine.answers import TEMPLATES
 from engine.asking import abilities
 from engine.head_spec import HeadSpec
+from engine.token_reading import TokenReading
 from gateway.services.model_facts import ModelFacts, Task
+
+VECTORS = frozenset(("dense", "sparse", "multi"))
+"""Outputs that have dimensions."""
 
 
 class Found(TypedDict, total=False):
     """What of a new model is not the operator's word; empty where nobody looked."""
 
-    dimensions: int
+    dimensions: int | None
     input_limit: int
     facts: ModelFacts
 
@@ -32,7 +36,7 @@ def inspect(name: str, revision: str | None) -> catalog.ModelSpec:
 def found(spec: catalog.ModelSpec) -> Found:
     """What the register keeps of a look at a model."""
     return Found(
-        dimensions=spec.dimensions,
+        dimensions=spec.dimensions if VECTORS.intersection(spec.outputs) else None,
         input_limit=spec.max_tokens,
         facts=ModelFacts(
             architecture=spec.architecture,
@@ -59,7 +63,7 @@ def _added_by(head: HeadSpec) -> int:
         template = TEMPLATES[head.settings["family"]]
         return len("".join((*template.pieces, template.instructed, template.instruction or "")).encode())
     reading = head.settings.get("reading")
-    if reading is None:
+    if not isinstance(reading, TokenReading):
         return 0
     markers = max(len(reading.query_prefix.encode()), len(reading.document_prefix.encode()))
     return markers + (reading.expansion.length if reading.expansion is not None else 0)

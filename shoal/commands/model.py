@@ -63,7 +63,8 @@ def add(
         **(found(spec) if spec else {}),
     )
     added = change(database_at(data_dir, database_url), lambda session, actor: models.add_model(session, actor, model))
-    told = f": {added.dimensions} dimensions, inputs of up to {added.input_limit} tokens" if spec else ""
+    wide = f"{added.dimensions} dimensions, " if added.dimensions else ""
+    told = f": {wide}inputs of up to {added.input_limit} tokens" if spec else ""
     print(f"Model '{added.id}' is registered{told}. Next, let a tenant use it:")
     print("  " + command("allow add {} --tenant NAME", added.id, data_dir=data_dir))
 
