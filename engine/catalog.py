@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.adapter_files import tasks_of
 from engine.architectures import FALLBACK, first_position
 from engine.checkpoint import FLOATS, TensorEntry, read_checkpoint
 from engine.errors import FolderIncomplete
@@ -56,6 +57,8 @@ class ModelSpec:
     default_prompt: str
     typed: bool
     """The network is told which of two texts a token is of, by the word of its tokenizer's files."""
+    tasks: tuple[str, ...]
+    """Those that its own checkpoint has adapters for (Jina v3)."""
     lowercase: bool
     """Texts are lower-cased before they are tokenized, whatever the tokenizer does."""
     weight_bytes: int
@@ -91,7 +94,8 @@ def describe(folder: Path) -> ModelSpec:
     if not (network / "tokenizer.json").is_file():
         raise FolderIncomplete(f"{network} has no tokenizer.json. Save the model's fast tokenizer beside its weights.")
     tokenizer = read_optional(network, "tokenizer_config.json")
-    prompts = {str(name): str(text) for name, text in (settings.get("prompts") or {}).items()}
+    named = settings.get("prompts") or config.get("task_instructions") or {}
+    prompts = {str(name): str(text) for name, text in named.items()}
     checkpoint = read_checkpoint(network)
     heads = read_heads(
         ModelFolder(
@@ -119,6 +123,7 @@ def describe(folder: Path) -> ModelSpec:
         prompts=prompts,
         default_prompt=prompts.get(settings.get("default_prompt_name") or "", ""),
         typed=_is_typed(tokenizer),
+        tasks=tasks_of(config, checkpoint),
         lowercase=bool(limits.get("do_lower_case")),
         weight_bytes=sum(entry.nbytes for entry in tensors.values()),
         config=config,

@@ -40,6 +40,8 @@ class Encoded:
     """Of its last tokens, so many see the others and are seen by none, themselves included."""
     marks: Any = None
     """What its heads must know of it beside its tokens: which belong to words, labels or markers."""
+    adapter: Any = None
+    """A `LoadedAdapter` that changes the model for it; None: the model as it is."""
 
     def __len__(self) -> int:
         """Tokens."""

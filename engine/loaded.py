@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from engine.adapter import adapted
 from engine.batch import PackedBatch, pack
 from engine.buffers import HostBuffer, device_memory, to_device, to_host
 from engine.calibration import LEAST, Shape, calibrate, powers_of_two
@@ -57,7 +58,7 @@ class LoadedModel:
     @torch.inference_mode()
     def run(self, batch: PackedBatch) -> list[Row]:
         """What the heads that a sequence asks for say of it, in the order that `pack` was given them."""
-        hidden: Tensor = self.network.body(batch.tokens)  # (T, H)
+        hidden: Tensor = adapted(self.network.body, batch)(batch.tokens)  # (T, H)
         rows: list[Row] = [{} for _ in batch.encoded]
         for output, head in self.network.heads.items():
             if (part := asking(batch, hidden, output)) is not None:

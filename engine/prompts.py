@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from engine.catalog import ModelSpec
 from engine.errors import BadRequest
-from engine.protocol import InputType
+from engine.protocol import EmbedRequest, InputType, ModelWork
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 RETRIEVAL: Mapping[str, InputType] = {
@@ -46,6 +46,8 @@ def reading_of(
     if task is not None:
         side = RETRIEVAL.get(task.lower())
         own = next((text for name, text in spec.prompts.items() if name.lower() == task.lower()), None)
+        if own is None and side is None and task in spec.tasks:
+            return Reading(input_type, "")
         if own is None and side is None:
             raise BadRequest(
                 f"The model has no prompt for the task {task!r}; it has {_named(spec.prompts)}, and every model has "
@@ -59,6 +61,20 @@ def reading_of(
     if spec.outputs == ("multi",):
         return reading_of(spec, input_type="document")
     return Reading(None, spec.default_prompt)
+
+
+def task_of(spec: ModelSpec, request: ModelWork) -> str | None:
+    """Which of the tasks that the model has adapters of its own for a request is about; None: none.
+
+    What chooses a prompt chooses the task, by the task's own name or by that of its side.
+    """
+    if not spec.tasks or not isinstance(request, EmbedRequest):
+        return None
+    named = next((name for name in (request.prompt_name, request.task, request.input_type) if name is not None), "")
+    side = RETRIEVAL.get(named.lower())
+    own = (task for task in spec.tasks if task.lower() == named.lower())
+    like = (task for task in spec.tasks if side is not None and RETRIEVAL.get(task) == side)
+    return next(own, None) or next(like, None)
 
 
 def _named(prompts: Mapping[str, str]) -> str:

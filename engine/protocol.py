@@ -52,6 +52,10 @@ class ModelRef(msgspec.Struct, frozen=True, omit_defaults=True):
     max_tokens: int | None = None
     """Cuts inputs shorter than the model's own limit; never longer."""
     pinned: bool = False
+    adapter: str | None = None
+    """A low-rank adapter (LoRA) that changes the model for this request: a hub id, with `@revision` where it matters,
+    or the path of an adapter's folder on the node. All else is the base model's, which requests with other adapters,
+    or with none, share in memory and in batches."""
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -265,6 +269,8 @@ class ResidentModel(msgspec.Struct, frozen=True):
     tier: Tier = "device"
     host_bytes: int = 0
     """Of host memory that a copy takes from which it comes back without its files."""
+    adapter: str | None = None
+    """The entry is not the model of this id itself but one of its adapters."""
     native: bool = True
     """False: it runs, padded, in the library transformers."""
 

@@ -110,6 +110,11 @@ class Residency(Generic[M]):
         """Models in memory, loading and failed ones; the least recently used first."""
         return self._memory.entries.values()
 
+    def is_settled(self, ref: ModelRef) -> bool:
+        """Whether a model is on the device and would be given at once."""
+        entry = self._memory.entries.get(key_of(ref))
+        return entry is not None and entry.settled and not entry.condemned
+
     @asynccontextmanager
     async def acquire(self, ref: ModelRef, *, patience: float | None = None) -> AsyncIterator[M]:
         """Use a model; it is brought to the device if need be and stays until the block ends.

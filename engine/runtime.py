@@ -9,7 +9,6 @@ from typing import Any
 from engine.device import Device, give_back_memory, open_device
 from engine.device_work import ThreadedDevice
 from engine.eviction import POLICIES
-from engine.loaded import LoadedModel
 from engine.loading import plan_load
 from engine.metrics import EngineMetrics
 from engine.out_of_memory import Step
@@ -35,6 +34,7 @@ from engine.tasks.embed import embed
 from engine.tasks.extract import extract
 from engine.tasks.rerank import rerank
 from engine.tasks.running import Running
+from engine.tasks.using import Loaded, base_of
 from engine.work import threads
 
 
@@ -97,7 +97,7 @@ class Runtime:
         *,
         device: Device,
         settings: EngineSettings,
-        residency: Residency[LoadedModel],
+        residency: Residency[Loaded],
         scheduler: Scheduler,
         metrics: EngineMetrics,
         clock: Callable[[], float] = time.monotonic,
@@ -132,7 +132,8 @@ class Runtime:
     async def load(self, ref: ModelRef) -> NodeStatus:
         """Bring a model into memory, trying again what failed before."""
         with self._running.taking():
-            await self._residency.load(ref)
+            for each in dict.fromkeys((base_of(ref), ref)):
+                await self._residency.load(each)
         return self.status()
 
     async def unload(self, ref: ModelRef) -> NodeStatus:

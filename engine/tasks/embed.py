@@ -21,7 +21,8 @@ async def embed(running: Running, request: EmbedRequest) -> EmbedReply:
         spec = visit.model.spec
         can(spec, request.outputs)
         width = width_of(spec, request.dimensions)
-        reading = reading_of(spec, input_type=request.input_type, task=request.task, prompt_name=request.prompt_name)
+        task = visit.task or request.task
+        reading = reading_of(spec, input_type=request.input_type, task=task, prompt_name=request.prompt_name)
         texts = await read(visit, request.inputs, reading, truncate=request.truncate, outputs=request.outputs)
         (rows,) = await rows_of(visit, texts)
     dense = Quantized(np.empty(0, dtype=np.float32))

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import tokenizers
@@ -12,11 +13,11 @@ import tokenizers
 from engine.asking import Claim, claim_of
 from engine.encoded import DENSE, Encoded, Row
 from engine.errors import DeadlinePassed, Draining, InferenceFailed
-from engine.loaded import LoadedModel
 from engine.metrics import EngineMetrics
 from engine.protocol import ModelWork, Timings
 from engine.residency import Residency
 from engine.scheduler import Scheduler
+from engine.tasks.using import Loaded, Used, Using
 from engine.tokenizer import Cut, Finish, Text, Tokenized
 
 RETRY_AFTER_DRAIN = 1.0
@@ -25,10 +26,13 @@ RETRY_AFTER_DRAIN = 1.0
 class Visit:
     """One request at one model, which stays in memory until the visit ends."""
 
-    def __init__(self, running: "Running", model: LoadedModel, claim: Claim, limit: int, loading: float) -> None:
-        self.model = model
+    def __init__(self, running: "Running", used: Used, claim: Claim, limit: int, loading: float) -> None:
+        self.model = used.model
+        self.task = used.task
+        """Of those that the model has adapters of its own for, the one that the request is about."""
         self.limit = limit
         """Tokens of the longest input, special ones included."""
+        self._adapter = used.adapter
         self._running = running
         self._claim = claim
         self._loading = loading
@@ -76,6 +80,8 @@ class Visit:
     async def run(self, encoded: Sequence[Encoded]) -> list[Row]:
         """What the model says of each sequence, once the scheduler has had it run. May be called again."""
         running, claim = self._running, self._claim
+        if self._adapter is not None:
+            encoded = [replace(sequence, adapter=self._adapter) for sequence in encoded]
         try:
             ran = await running.scheduler.run(
                 self.model,
@@ -107,13 +113,14 @@ class Running:
     def __init__(
         self,
         *,
-        residency: Residency[LoadedModel],
+        residency: Residency[Loaded],
         scheduler: Scheduler,
         metrics: EngineMetrics,
         tokenizing: Executor,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.residency = residency
+        self._using = Using(residency)
         self.scheduler = scheduler
         self.metrics = metrics
         self.tokenizing = tokenizing
@@ -134,10 +141,10 @@ class Running:
         with self.taking():
             started = self.clock()
             claim = claim_of(request, started)
-            async with self.residency.acquire(request.model, patience=claim.patience) as model:
-                longest = model.spec.max_tokens
+            async with self._using.use(request, claim.patience) as used:
+                longest = used.model.spec.max_tokens
                 limit = min(request.model.max_tokens or longest, longest)
-                yield Visit(self, model, claim, limit, self.clock() - started)
+                yield Visit(self, used, claim, limit, self.clock() - started)
 
     @contextmanager
     def taking(self) -> Iterator[None]:

@@ -34,7 +34,7 @@ LIBRARY = {
     "roformer": {**SIZES, "embedding_size": 32},
     "rembert": {**SIZES, "input_embedding_size": 16, "output_embedding_size": 16},
     "data2vec-text": {**SIZES, "max_position_embeddings": 42},
-    "gemma": {**SIZES, "num_key_value_heads": 2, "head_dim": 8},
+    "gemma2": {**SIZES, "num_key_value_heads": 2, "head_dim": 8},
     "gpt2": {"vocab_size": 100, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40},
     "t5": {"vocab_size": 100, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4},
 }
@@ -78,7 +78,7 @@ def test_token_types_reach_the_library(tmp_path):
 
 
 def test_weights_in_half_precision_leave_the_library_s_own_numbers_alone(tmp_path):
-    write(tmp_path, "gemma")
+    write(tmp_path, "gemma2")
     encoded = sequences((20, 9), 100)
     half, whole = hidden_states(load(tmp_path, torch.bfloat16), encoded), hidden_states(load(tmp_path), encoded)
     buffers = dict(load(tmp_path, torch.bfloat16).network.body.named_buffers())
