@@ -11,7 +11,7 @@ from engine.errors import ArchitectureUnknown, ModelInvalid
 from engine.folder import ModelFolder, positive, read_object
 from engine.head_spec import Heads, HeadSpec
 from engine.label_markers import longest_of, need_markers
-from engine.label_prompts import LabelReading
+from engine.label_reading import LabelReading
 
 PREFIX = "model.encoder_model."
 """Of the encoder's tensors."""

@@ -10,8 +10,8 @@ from engine.errors import ArchitectureUnknown
 from engine.folder import ModelFolder, positive, read_object
 from engine.head_spec import Heads, HeadSpec
 from engine.label_markers import longest_of, need_markers
+from engine.label_reading import WordReading
 from engine.nested_config import GLINER_FILE
-from engine.word_prompts import WordReading
 
 PREFIX = "token_rep_layer.bert_layer.model."
 """Of the encoder's tensors."""

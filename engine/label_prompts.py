@@ -14,20 +14,11 @@ from numpy.typing import NDArray
 
 from engine.encoded import Encoded
 from engine.errors import InputTooLong, LabelsTooLong
+from engine.label_reading import LabelReading
 from engine.tokenizer import CHARACTERS_PER_TOKEN, Tokenized, not_unicode
 
 OUTPUTS = ("classes",)
 Places = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelReading:
-    """How a model reads labels and a text."""
-
-    marker: str = "<<LABEL>>"
-    separator: str = "<<SEP>>"
-    prompt_first: bool
-    """The labels come before the text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from engine.encoded import Encoded, TokenIds
 from engine.errors import InputTooLong, LabelsTooLong
+from engine.label_reading import WordReading
 from engine.tokenizer import Tokenized, not_unicode
 
 WORD = re.compile(r"\w+(?:[-_]\w+)*|\S")
@@ -26,22 +27,6 @@ OVERLAP = 8
 OUTPUTS = ("spans",)
 
 Places = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WordReading:
-    """How a model reads labels and words."""
-
-    marker: str
-    """One token, before every label."""
-    separator: str
-    """Between labels and text."""
-    marked: bool
-    """The marker speaks for its label; otherwise the token after it."""
-    max_words: int
-    """Of a text in one pass."""
-    max_width: int
-    """Words of a span."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,10 +11,11 @@ from engine.asking import check_labels, check_markers
 from engine.encoded import Encoded, Row
 from engine.errors import BadRequest
 from engine.head_spec import HeadSpec
+from engine.label_reading import WordReading
 from engine.protocol import Entity, ExtractReply, ExtractRequest
 from engine.spans import chosen, joined, rows_of
 from engine.tasks.running import Visit
-from engine.word_prompts import SpanMarks, WordReading, read_words
+from engine.word_prompts import SpanMarks, read_words
 from engine.work import threads
 
 

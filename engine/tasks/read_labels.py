@@ -7,7 +7,8 @@ import numpy as np
 from engine.asking import check_markers
 from engine.errors import BadRequest
 from engine.head_spec import HeadSpec
-from engine.label_prompts import LabelReading, read_labelled
+from engine.label_prompts import read_labelled
+from engine.label_reading import LabelReading
 from engine.protocol import ClassifyReply, ClassifyRequest
 from engine.tasks.labels import best, sigmoid, softmax
 from engine.tasks.running import Visit
