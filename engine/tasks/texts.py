@@ -68,7 +68,7 @@ async def _tokenize(
     side: InputType = reading.side or "document"
     marker, prompt = _marker(tokenizer, many.query_prefix if side == "query" else many.document_prefix, reading.prompt)
     expansion = many.expansion if side == "query" else None
-    limit = _limit(visit, many, side)
+    limit = _limit(visit, many, side, markers=int(marker is not None))
     unused = _ids(tokenizer, heads["sparse"].settings.get("unused", ())) if "sparse" in heads else []
     skipped = _ids(tokenizer, many.skipped) if side in many.skips_in else []
     filling = _filling(tokenizer, expansion)
@@ -97,7 +97,7 @@ async def _tokenize(
         [prompt + text for text in texts] if prompt else texts,
         truncate=truncate,
         outputs=outputs,
-        limit=limit - (marker is not None),
+        limit=limit,
         finish=finish,
     )
 
@@ -114,15 +114,16 @@ def _marker(tokenizer: Tokenizer, prefix: str, prompt: str) -> tuple[int | None,
     return None, prefix + prompt
 
 
-def _limit(visit: Visit, many: TokenReading, side: InputType) -> int:
+def _limit(visit: Visit, many: TokenReading, side: InputType, *, markers: int) -> int:
+    """Tokens of a text, special ones included, less its markers."""
     length = many.query_length if side == "query" else many.document_length
     if side == "query" and many.expansion is not None:
         fixed, least = many.expansion.fixed, many.expansion.length
         length = least if fixed else None if length is None else max(length, least)
     limit = visit.limit if length is None else min(length, visit.limit)
-    if limit < visit.model.tokenizer.opening + 1:
+    if limit - markers < visit.model.tokenizer.opening + 1:
         raise BadRequest(f"A limit of {limit} tokens leaves no room for a text.")
-    return limit
+    return limit - markers
 
 
 def _ids(tokenizer: Tokenizer, tokens: Sequence[str]) -> list[int]:

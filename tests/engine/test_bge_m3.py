@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from transformers import AutoModel, XLMRobertaConfig
 from engine.catalog import describe
 from engine.errors import ModelInvalid
 from engine.models.roberta import Roberta
-from engine.protocol import EmbedRequest, ModelRef, RerankRequest
+from engine.protocol import EmbedReply, EmbedRequest, ModelRef, RerankRequest
 
 TEXTS = ["w1 w2 w1 [UNK] zzz w3", "w9", "", "w4 w5 w6 w4 w4 w8 w1 w2 . w3", "[CLS] [SEP]"]
 SPECIAL = (0, 1, 2, 3)
@@ -149,3 +150,25 @@ def test_half_of_it_is_refused(model):
     next(folder.glob("colbert_linear.*")).unlink()
     with pytest.raises(ModelInvalid, match="one of them is missing"):
         describe(folder)
+
+
+def test_all_outputs_cross_the_wire(model, served, run):
+    folder, _, _ = model
+    request = EmbedRequest(
+        model=ModelRef(id="m3", source=str(folder)),
+        inputs=TEXTS,
+        outputs=("dense", "sparse", "multi"),
+        output_dtype="int8",
+        input_type="document",
+    )
+
+    async def work():
+        async with served() as (client, runtime):
+            answer = await client.post("/embed", content=msgspec.msgpack.encode(request))
+            return msgspec.msgpack.decode(answer.content, type=EmbedReply), await runtime.embed(request)
+
+    sent, said = run(work())
+    for field in ("dimensions", "vectors", "sparse", "multi", "multi_dimensions", "scale", "offset", "token_counts"):
+        assert getattr(sent, field) == getattr(said, field)
+    assert len(sent.vectors) == len(TEXTS) * 32
+    assert sent.scale == 1 / 127

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoModel, BertConfig, ModernBertConfig, MPNetConfig, XLMRobertaConfig
 
 from engine.catalog import describe
-from engine.errors import ArchitectureUnknown, ModelInvalid, TaskUnsupported
+from engine.errors import ArchitectureUnknown, BadRequest, ModelInvalid, TaskUnsupported
 from engine.heads import similarity
 from engine.protocol import EmbedRequest, ModelRef, RerankRequest
 
@@ -247,3 +247,18 @@ def test_max_sim_is_its_formula_however_it_is_cut(monkeypatch, mean, products):
     ]
     np.testing.assert_allclose(similarity.max_sim(query, documents, mean=mean), expected, rtol=1e-5)
     assert similarity.max_sim(query[:0], documents, mean=mean) == [0.0] * 5
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_a_limit_that_leaves_no_room_is_said_or_met(stanford, opened, run, limit):
+    ref = ModelRef(id="m", source=str(stanford()), max_tokens=limit)
+
+    async def work():
+        async with opened() as runtime:
+            return await runtime.embed(EmbedRequest(model=ref, inputs=["w1 w2 w3"], outputs=("multi",)))
+
+    if limit < 3:
+        with pytest.raises(BadRequest, match="leaves no room"):
+            run(work())
+    else:
+        assert run(work()).token_counts == [limit]
