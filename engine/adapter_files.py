@@ -139,9 +139,7 @@ def _is_matrix(entry: TensorEntry) -> bool:
 
 def _slice(name: str, entry: TensorEntry, place: int, count: int) -> TensorEntry:
     if len(entry.shape) != 3 or entry.shape[0] != count or entry.dtype not in FLOATS:
-        raise ModelInvalid(
-            f"{name} is {entry.dtype} {list(entry.shape)}; it has no matrix for each task."
-        )
+        raise ModelInvalid(f"{name} is {entry.dtype} {list(entry.shape)}; it has no matrix for each task.")
     size = entry.nbytes // count
     return replace(entry, shape=entry.shape[1:], offset=entry.offset + place * size, nbytes=size)
 

@@ -127,10 +127,7 @@ def key_maps(spec: ModelSpec, body: nn.Module) -> Mapping[str, KeyMap]:
 
 def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[LoadedModel]:
     """Check a checkpoint against its architecture, and say what the model takes, before any memory is asked for."""
-    with torch.inference_mode(), torch.device("meta"):
-        blank = Network(spec, resolve_attention(device.place, dtype)).to(dtype).eval()
-    layout = lay_out(blank, dtype)
-    targets = match(spec.tensors, layout.shapes, key_maps(spec, blank.body))
+    layout, targets = check_model(spec, device.place, dtype)
     # On the CPU the tokenizer shares the memory that the budget is about.
     taken = layout.bytes + (0 if device.on_cuda else _tokenizer_bytes(spec))
     shape = Shape.of(
@@ -140,6 +137,14 @@ def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[
     heads = sum(HEADS[head.kind].bytes(head, spec.config, full, dtype.itemsize) for head in spec.heads)
     activation = device.workers * (shape.peak(full) + heads)
     return LoadPlan(taken, partial(_load, spec, device, layout, targets, activation), activation)
+
+
+def check_model(spec: ModelSpec, place: torch.device, dtype: torch.dtype) -> tuple[Layout, Mapping[str, Target]]:
+    """The network without weights, and where each tensor of the checkpoint goes. Raises ModelInvalid by name."""
+    with torch.inference_mode(), torch.device("meta"):
+        blank = Network(spec, resolve_attention(place, dtype)).to(dtype).eval()
+    layout = lay_out(blank, dtype)
+    return layout, match(spec.tensors, layout.shapes, key_maps(spec, blank.body))
 
 
 def load_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadedModel:

@@ -1,5 +1,7 @@
 """What a model's source says of itself, for the register: read on this machine, without loading the model."""
 
+import importlib
+import importlib.util
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -29,8 +31,15 @@ def absolute(name: str) -> str:
 
 
 def inspect(name: str, revision: str | None) -> catalog.ModelSpec:
-    """Fetch what is missing from the hub and read it. Raises the EngineError that says why it could not be served."""
-    return catalog.describe(source.resolve(name, revision))
+    """Fetch what is missing from the hub and read it. Raises the EngineError that says why it could not be served.
+
+    Where torch is installed every tensor is held against the network that it belongs to; no weight is read.
+    """
+    spec = catalog.describe(source.resolve(name, revision))
+    if importlib.util.find_spec("torch") is not None:
+        torch, loaded = (importlib.import_module(module) for module in ("torch", "engine.loaded"))
+        loaded.check_model(spec, torch.device("cpu"), torch.float32)
+    return spec
 
 
 def found(spec: catalog.ModelSpec) -> Found:

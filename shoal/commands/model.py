@@ -1,4 +1,4 @@
-"""`shoal model`: add, list, show, load, unload, pin, unpin, remove."""
+"""`shoal model`: inspect, add, list, show, load, unload, pin, unpin, remove."""
 
 import sys
 from dataclasses import asdict, replace
@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from engine.errors import EngineError
 from gateway.services import models
 from shoal.database import change, read
 from shoal.inspection import absolute, found, inspect
+from shoal.model_report import lines, report
 from shoal.node_calls import NodeCall, call_nodes, whereabouts
 from shoal.options import DATA_DIR, DEFAULT_POOL, AsJson, DatabaseUrl, DataDir, EngineSecret, Nodes, database_at
 from shoal.printing import command, print_json, print_table, shown
@@ -21,6 +23,28 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="The model, by id or alias.")]
+
+
+@app.command("inspect")
+def inspect_(
+    source: Annotated[str, typer.Argument(metavar="HUB_ID|FOLDER", help="What to look at; it need not be registered.")],
+    revision: Annotated[str | None, typer.Option(help="The hub's commit, tag or branch.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a model is and what it can do, or why it can not be served; nothing is registered."""
+    where = absolute(source)
+    print(f"Looking at {where} …", file=sys.stderr)
+    try:
+        told = report(where, inspect(where, revision))
+    except EngineError as error:
+        if not as_json:
+            raise
+        print_json({"source": where, "code": error.code, "refused": error.message})
+        raise typer.Exit(1) from error
+    if as_json:
+        print_json(told)
+        return
+    print_table(("what", "value"), [(name, shown(value)) for name, value in lines(told)])
 
 
 @app.command()
@@ -63,6 +87,8 @@ def add(
         **(found(spec) if spec else {}),
     )
     added = change(database_at(data_dir, database_url), lambda session, actor: models.add_model(session, actor, model))
+    if spec is not None:
+        print_table(("what", "value"), [(name, shown(value)) for name, value in lines(report(where, spec))])
     wide = f"{added.dimensions} dimensions, " if added.dimensions else ""
     told = f": {wide}inputs of up to {added.input_limit} tokens" if spec else ""
     print(f"Model '{added.id}' is registered{told}. Next, let a tenant use it:")
