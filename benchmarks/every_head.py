@@ -21,7 +21,7 @@ from benchmarks.families.cases import gliclass, gliner
 from benchmarks.families.folder import SPECIALS, edit, write_tokenizer
 
 WORDS = 100
-SHAPE = {
+SHAPE: Mapping[str, Any] = {
     "vocab_size": WORDS,
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -42,12 +42,17 @@ MULTI_WIDTH = 16
 
 def build_heads(folder: Path) -> Mapping[str, Path]:
     """Every model in a folder of its own, by name."""
-    written = {}
+    written: dict[str, Path] = {}
     for name, write in HEADS.items():
         torch.manual_seed(len(written))
         written[name] = folder / name
         write(folder / name)
     return written
+
+
+def _config(kind: Any, **said: Any) -> Any:
+    """A small config of transformers."""
+    return kind(**{**SHAPE, **said})
 
 
 def _network(folder: Path, kind: type[Any], config: Any, seed: int = 0) -> None:
@@ -80,7 +85,7 @@ def _write(file: Path, content: object) -> None:
 
 def dense(folder: Path) -> None:
     """BERT, mean of its tokens, Matryoshka, prompts for queries and documents."""
-    _network(folder, transformers.BertModel, transformers.BertConfig(**SHAPE))
+    _network(folder, transformers.BertModel, _config(transformers.BertConfig))
     kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
     _modules(folder, kinds, {"1_Pooling": {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}})
     _write(folder / "config_sentence_transformers.json", {"prompts": PROMPTS, "default_prompt_name": None})
@@ -89,7 +94,14 @@ def dense(folder: Path) -> None:
 
 def sparse(folder: Path) -> None:
     """SPLADE over DistilBERT."""
-    shape = {"vocab_size": WORDS, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64, "pad_token_id": 0}
+    shape: dict[str, Any] = {
+        "vocab_size": WORDS,
+        "dim": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 64,
+        "pad_token_id": 0,
+    }
     config = transformers.DistilBertConfig(**shape, max_position_embeddings=130)
     _network(folder, transformers.DistilBertForMaskedLM, config, seed=1)
     kinds = {"": "MLMTransformer", "1_SpladePooling": "SpladePooling"}
@@ -98,7 +110,7 @@ def sparse(folder: Path) -> None:
 
 def all_three(folder: Path) -> None:
     """BGE-M3: XLM-R with three outputs."""
-    _network(folder, transformers.XLMRobertaModel, transformers.XLMRobertaConfig(**SHAPE), seed=2)
+    _network(folder, transformers.XLMRobertaModel, _config(transformers.XLMRobertaConfig), seed=2)
     generator = torch.Generator().manual_seed(2)
     for name, rows in (("sparse_linear", 1), ("colbert_linear", MULTI_WIDTH)):
         tensors = {"weight": torch.randn(rows, 32, generator=generator) / 4, "bias": torch.ones(rows)}
@@ -109,7 +121,7 @@ def all_three(folder: Path) -> None:
 
 def multi(folder: Path) -> None:
     """ColBERT, Stanford's format, over ModernBERT."""
-    config = transformers.ModernBertConfig(**SHAPE, local_attention=8, bos_token_id=2, eos_token_id=3)
+    config = _config(transformers.ModernBertConfig, local_attention=8, bos_token_id=2, eos_token_id=3)
     _network(folder, transformers.ModernBertModel, config, seed=3)
     edit(folder, architectures=["HF_ColBERT"])
     file = folder / "model.safetensors"
@@ -127,34 +139,49 @@ def _labelled(folder: Path, kind: type[Any], config: Any, labels: Sequence[str],
 
 def cross_encoder(folder: Path) -> None:
     """ELECTRA with one logit."""
-    config = transformers.ElectraConfig(**SHAPE, embedding_size=32, num_labels=1)
+    config = _config(transformers.ElectraConfig, embedding_size=32, num_labels=1)
     _labelled(folder, transformers.ElectraForSequenceClassification, config, ["LABEL_0"], seed=4)
 
 
 def classifier(folder: Path) -> None:
     """MPNet with three labels."""
-    config = transformers.MPNetConfig(**SHAPE, num_labels=3)
+    config = _config(transformers.MPNetConfig, num_labels=3)
     _labelled(folder, transformers.MPNetForSequenceClassification, config, FEELINGS, seed=5)
 
 
 def inference(folder: Path) -> None:
     """DeBERTa of natural language inference, for labels of the request."""
-    relative = {"relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"]}
-    position = {"position_biased_input": False, "type_vocab_size": 0, "max_relative_positions": -1}
-    norm = {"norm_rel_ebd": "layer_norm", "share_att_key": True, "pooler_hidden_size": 32}
-    config = transformers.DebertaV2Config(**SHAPE, **relative, **position, **norm, num_labels=3)
+    config = _config(
+        transformers.DebertaV2Config,
+        relative_attention=True,
+        position_buckets=8,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        max_relative_positions=-1,
+        type_vocab_size=0,
+        pooler_hidden_size=32,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        num_labels=3,
+    )
     _labelled(folder, transformers.DebertaV2ForSequenceClassification, config, INFERENCE, seed=6)
 
 
 def tagger(folder: Path) -> None:
     """RoBERTa that labels tokens."""
-    config = transformers.RobertaConfig(**SHAPE, num_labels=len(TAGS), type_vocab_size=1)
+    config = _config(transformers.RobertaConfig, type_vocab_size=1, num_labels=len(TAGS))
     _labelled(folder, transformers.RobertaForTokenClassification, config, TAGS, seed=7)
 
 
 def answers(folder: Path) -> None:
     """A Qwen3 that is asked whether a document is relevant, with an alphabet of bytes."""
-    shape = {**SHAPE, "vocab_size": 280, "max_position_embeddings": 1000, "num_key_value_heads": 2, "head_dim": 16}
+    shape: dict[str, Any] = {
+        **SHAPE,
+        "vocab_size": 280,
+        "max_position_embeddings": 1000,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+    }
     _network(folder, transformers.Qwen3ForCausalLM, transformers.Qwen3Config(**shape, tie_word_embeddings=True), seed=8)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = [("y", "e"), ("ye", "s"), ("n", "o")]
