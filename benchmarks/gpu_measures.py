@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ def whole_swap(subject: Subject) -> float:
 def activations(embedder: LoadedModel, measure: Callable[[Callable[[], object]], int]) -> list[tuple[int, int, int]]:
     """Tokens, bytes of a pass over them by `measure`, and bytes by the arithmetic that is used before a load."""
     spec, device = embedder.spec, embedder.device
-    shape = Shape.of(spec.config, longest=spec.max_tokens, itemsize=embedder.layout.dtype.itemsize)
+    shape = Shape.of(spec.config, spec.family, longest=spec.max_tokens, itemsize=embedder.layout.dtype.itemsize)
     found = []
     for size in powers_of_two(device.batch_tokens):
         whole, rest = divmod(size, spec.max_tokens)
@@ -178,7 +178,8 @@ async def climb_ladder(subject: Subject, work: ThreadedDevice, narrow: Callable[
     )
     try:
         await residency.load(sibling)
-        async with residency.acquire(ref) as model:
+        async with residency.acquire(ref) as loaded:
+            model = cast(LoadedModel, loaded)
             length = min(512, model.spec.max_tokens)
             ids = tokens([length] * (device.batch_tokens // length), model.spec.config["vocab_size"])
             expected = np.concatenate([stacked(model.run(model.pack([one]))) for one in ids])

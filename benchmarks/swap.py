@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class Subject:
 
     def load(self) -> LoadedModel:
         """From its files, all that a node does."""
-        return plan_load(self.ref, self.device).load()
+        return cast(LoadedModel, plan_load(self.ref, self.device).load())
 
 
 def main(arguments: list[str]) -> None:

@@ -9,11 +9,12 @@ import torch
 from engine.adapter import LoadedAdapter, plan_adapter
 from engine.adapter_files import CONFIG, read_adapter, read_task
 from engine.catalog import ModelSpec, describe
-from engine.device import Device
+from engine.device import Device, open_device
 from engine.errors import ArchitectureUnknown, ModelError, ModelInvalid, OutOfMemory, SourceNotFound
 from engine.layers.attention import resolve_attention
 from engine.loaded import LoadedModel, Network, key_maps, plan_model
 from engine.protocol import ModelRef
+from engine.settings import EngineSettings
 from engine.source import resolve
 from engine.tiers import LoadPlan
 
@@ -51,6 +52,11 @@ def _plan_adapter(spec: ModelSpec, adapter: str, device: Device, dtype: torch.dt
     with torch.inference_mode(), torch.device("meta"):
         blank = Network(spec, resolve_attention(device.place, dtype))
     return plan_adapter(pairs, blank, key_maps(spec, blank.body), device, dtype)
+
+
+def check_adapter(spec: ModelSpec, adapter: str) -> None:
+    """Hold an adapter against its base. Raises ModelInvalid by name."""
+    _plan_adapter(spec, adapter, open_device(EngineSettings(device="cpu")), torch.float32)
 
 
 @contextmanager

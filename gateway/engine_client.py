@@ -67,6 +67,15 @@ __all__ = [
 ]
 
 
+class Lineage(Protocol):
+    """What a registered model has of another one."""
+
+    @property
+    def base(self) -> str | None: ...
+    @property
+    def adapter(self) -> str | None: ...
+
+
 class RegisteredModel(Protocol):
     """A model of the register, in whichever form it is at hand."""
 
@@ -82,6 +91,8 @@ class RegisteredModel(Protocol):
     def max_tokens(self) -> int | None: ...
     @property
     def pinned(self) -> bool: ...
+    @property
+    def facts(self) -> Lineage: ...
 
 
 CONNECT_PATIENCE = 2.0
@@ -251,5 +262,11 @@ _BY_CODE: dict[str, Callable[[ErrorReply], GatewayError]] = {
 
 
 def model_ref(model: RegisteredModel) -> ModelRef:
-    """The model as nodes must know it. Its dtype was checked when it was registered."""
+    """The model as nodes must know it. Its dtype was checked when it was registered.
+
+    One that is an adapter on another is that other, with the adapter; whether that is pinned is not this one's to say.
+    """
+    base, adapter = model.facts.base, model.facts.adapter
+    if base is not None and adapter is not None:
+        return ModelRef(base, model.source, model.revision, model.dtype, model.max_tokens, adapter=adapter)  # type: ignore[arg-type]
     return ModelRef(model.id, model.source, model.revision, model.dtype, model.max_tokens, model.pinned)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from engine import catalog, source
+from engine.adapter_files import CONFIG, read_adapter
 from engine.answers import TEMPLATES
 from engine.asking import abilities
 from engine.head_spec import HeadSpec
@@ -40,6 +41,16 @@ def inspect(name: str, revision: str | None) -> catalog.ModelSpec:
         torch, loaded = (importlib.import_module(module) for module in ("torch", "engine.loaded"))
         loaded.check_model(spec, torch.device("cpu"), torch.float32)
     return spec
+
+
+def inspect_adapter(name: str, spec: catalog.ModelSpec) -> None:
+    """Fetch an adapter and hold it against the model that it changes, as far as `inspect` does. Raises the reason."""
+    folder, at, revision = name.partition("@")
+    if Path(name).is_dir():
+        folder, at = name, ""
+    read_adapter(source.resolve(folder, revision if at else None, (CONFIG,)))
+    if importlib.util.find_spec("torch") is not None:
+        importlib.import_module("engine.loading").check_adapter(spec, name)
 
 
 def found(spec: catalog.ModelSpec) -> Found:

@@ -74,7 +74,9 @@ class Using:
     ) -> tuple[Used | None, ModelRef | None]:
         """The model and the adapter; None, and nothing held, where the adapter is not there. And what is wanted."""
         async with AsyncExitStack() as holding:
-            acquired = self._residency.acquire(base_of(request.model), patience=patience)
+            beside = request.model.adapter is not None
+            base = base_of(request.model)
+            acquired = self._residency.acquire(base, patience=patience, pinned_as_it_is=beside)
             model = await holding.enter_async_context(acquired)
             assert isinstance(model, LoadedModel), "an adapter's reference names it"  # noqa: S101
             task = task_of(model.spec, request) if request.model.adapter is None else None

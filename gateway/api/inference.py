@@ -70,7 +70,11 @@ async def ask(
 
 async def _on_a_node(services: Services, call: Call, model: ModelEntry, how: Ask[Work, Reply], work: Work) -> Reply:
     return await services.nodes.run(
-        model.pool, model.id, lambda node, seconds: how(node, work, seconds), patience=time_left(call)
+        model.pool,
+        model.facts.base or model.id,
+        lambda node, seconds: how(node, work, seconds),
+        adapter=model.facts.adapter,
+        patience=time_left(call),
     )
 
 

@@ -29,6 +29,10 @@ class ModelFacts:
     """At most so many does it read with an input beside the input's own: of prompts, templates and expansions."""
     weight_bytes: int | None = None
     """As stored."""
+    base: str | None = None
+    """Of a low-rank adapter: the id of the registered model that it changes, which nodes hold once for all of them."""
+    adapter: str | None = None
+    """And where the adapter comes from: a hub id, with `@revision` where it matters, or a folder on the nodes."""
 
 
 NOTHING_KNOWN = ModelFacts()

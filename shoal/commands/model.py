@@ -10,7 +10,7 @@ import typer
 from engine.errors import EngineError
 from gateway.services import models
 from shoal.database import change, read
-from shoal.inspection import absolute, found, inspect
+from shoal.inspection import absolute, found, inspect, inspect_adapter
 from shoal.model_report import lines, report
 from shoal.node_calls import NodeCall, call_nodes, whereabouts
 from shoal.options import DATA_DIR, DEFAULT_POOL, AsJson, DatabaseUrl, DataDir, EngineSecret, Nodes, database_at
@@ -63,6 +63,13 @@ def add(
         str | None, typer.Option(metavar="|".join(models.DTYPES), help="Its numbers; else the node's best.")
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Cut inputs shorter than the model itself does.")] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HUB_ID|FOLDER",
+            help="Not a model but a low-rank adapter (LoRA) on the model that ID names before its last colon.",
+        ),
+    ] = None,
     unchecked: Annotated[
         bool, typer.Option("--unchecked", help="Register it unseen: the source can be read on the engine nodes only.")
     ] = False,
@@ -70,6 +77,11 @@ def add(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Register a model, after a look at its source: one that could not be served is refused now."""
+    if adapter is not None:
+        if source or revision or dtype or max_tokens or pin or pool != DEFAULT_POOL:
+            raise typer.BadParameter("An adapter has these of the model that it changes.", param_hint="--adapter")
+        _add_adapter(id_, absolute(adapter), tuple(alias or ()), database_at(data_dir, database_url), unchecked)
+        return
     where = absolute(source or id_)
     spec = None
     if not unchecked:
@@ -93,6 +105,32 @@ def add(
     told = f": {wide}inputs of up to {added.input_limit} tokens" if spec else ""
     print(f"Model '{added.id}' is registered{told}. Next, let a tenant use it:")
     print("  " + command("allow add {} --tenant NAME", added.id, data_dir=data_dir))
+
+
+def _add_adapter(id_: str, adapter: str, aliases: tuple[str, ...], database: str, unchecked: bool) -> None:
+    stem = id_.rpartition(":")[0]
+    if not stem:
+        raise typer.BadParameter("An adapter's id is that of its model, a colon and a name.", param_hint="ID")
+    base = read(database, lambda session: models.find_model(session, stem))
+    if base.facts.adapter is not None:
+        raise typer.BadParameter(f"'{base.id}' is an adapter itself.", param_hint="ID")
+    if not unchecked:
+        print(f"Looking at {adapter} …", file=sys.stderr)
+        inspect_adapter(adapter, inspect(base.source, base.revision))
+    model = models.NewModel(
+        id=id_,
+        source=base.source,
+        revision=base.revision,
+        pool=base.pool,
+        aliases=aliases,
+        dtype=base.dtype,
+        max_tokens=base.max_tokens,
+        dimensions=base.dimensions,
+        input_limit=base.input_limit,
+        facts=replace(base.facts, base=base.id, adapter=adapter),
+    )
+    added = change(database, lambda session, actor: models.add_model(session, actor, model))
+    print(f"The adapter '{added.id}' on '{base.id}' is registered.")
 
 
 @app.command("list")
@@ -131,6 +169,7 @@ def show(model: Name, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, dat
         ("aliases", info.aliases),
         ("source", info.source),
         ("revision", info.revision),
+        ("adapter", info.facts.adapter),
         ("pool", info.pool),
         ("number format", info.dtype or "the node's best"),
         ("family", info.facts.family),

@@ -340,3 +340,17 @@ def test_what_goes_through_a_head_or_the_library_is_refused(tmp_path, base, edit
     edit_json(base / "config.json", architectures=["AlbertModel"], model_type="albert")
     with pytest.raises(ModelError, match="transformers"):
         adapter_of(base, tmp_path / "a")
+
+
+def test_a_base_that_is_pinned_stays_so_whatever_its_adapters_requests_say(opened, run, base, tmp_path):
+    write_adapter(tmp_path / "a", load_file(base / "model.safetensors"))
+    pinned = ModelRef(id="base", source=str(base), pinned=True)
+    beside = ModelRef(id="base", source=str(base), adapter=str(tmp_path / "a"))
+
+    async def status():
+        async with opened() as runtime:
+            for ref in (pinned, beside):
+                await runtime.embed(EmbedRequest(model=ref, inputs=["w1"]))
+            return {model.adapter: model.pinned for model in runtime.status().models}
+
+    assert run(status()) == {None: True, beside.adapter: False}

@@ -91,6 +91,8 @@ def test_a_model_is_looked_at_and_registered_with_what_was_found(shoal, data_dir
             "prompts": [],
             "added_tokens": 0,
             "weight_bytes": 90_856_960,
+            "base": None,
+            "adapter": None,
         },
         "version": 1,
     }
