@@ -121,7 +121,9 @@ def all_three(folder: Path) -> None:
 
 def multi(folder: Path) -> None:
     """ColBERT, Stanford's format, over ModernBERT."""
-    config = _config(transformers.ModernBertConfig, local_attention=8, bos_token_id=2, eos_token_id=3)
+    config = _config(
+        transformers.ModernBertConfig, local_attention=8, bos_token_id=2, cls_token_id=2, eos_token_id=3, sep_token_id=3
+    )
     _network(folder, transformers.ModernBertModel, config, seed=3)
     edit(folder, architectures=["HF_ColBERT"])
     file = folder / "model.safetensors"

@@ -6,8 +6,8 @@ from typing import Any
 from gateway.api import cl100k
 from gateway.api.bodies import invalid, missing, too_many
 
-MAX_LABELS = 1000
-"""Of one request."""
+MAX_LABELS = 500
+"""Of one request; nodes take no more."""
 
 
 async def texts_of(source: str | list[Any] | None, max_inputs: int | None, field: str = "input") -> list[str]:

@@ -85,7 +85,7 @@ def test_the_best_above_the_threshold(gateway_under_test, caller):
         ({"input": None, "inputs": []}, "inputs"),
         ({"labels": []}, "labels"),
         ({"labels": "red"}, "labels"),
-        ({"labels": [f"label {number}" for number in range(1001)]}, "labels"),
+        ({"labels": [f"label {number}" for number in range(501)]}, "labels"),
         ({"threshold": 2}, "threshold"),
         ({"top_k": 0}, "top_k"),
     ],

@@ -34,7 +34,7 @@ def test_without_labels_the_model_has_its_own(gateway_under_test, caller):
         ({"input": ["x"] * 5001}, "input"),
         ({"labels": []}, "labels"),
         ({"labels": [1]}, "labels"),
-        ({"labels": [f"label {number}" for number in range(1001)]}, "labels"),
+        ({"labels": [f"label {number}" for number in range(501)]}, "labels"),
         ({"threshold": -1}, "threshold"),
         ({"aggregation": "sometimes"}, "aggregation"),
         ({"flat": "yes"}, "flat"),
