@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.encoded import Encoded
 
 Hidden = NDArray[np.float32]
-"""(L, H)."""
+"""(L, H); of a head what it says, one row for each thing."""
 
 LENGTHS = (3, 7, 3, 1, 30, 12, 7, 7, 2)
 """Tokens of the sequences that a case is tried on, where it does not say others."""
@@ -47,6 +47,10 @@ class Case:
     lengths: tuple[int, ...] = LENGTHS
     types: bool = False
     """Tokens have types: some sequences have a second segment."""
+    output: str | None = None
+    """The head's that is looked at; None: it is the body."""
+    read: Callable[[Path, Sequence[int], int], list[Encoded]] | None = None
+    """Texts of so many words as the head's model reads them, from its folder and a seed; None: random ids will do."""
 
     @property
     def name(self) -> str:

@@ -37,22 +37,34 @@ class Checked:
 
     def parity(self) -> float:
         """Greatest difference between our hidden states in one mixed batch and the reference's one by one."""
-        encoded = self.case.sequences()
-        return apart(hidden_states(self.model, encoded), self.reference(encoded))
+        encoded = self.sequences()
+        return apart(self.said(encoded), self.reference(encoded))
 
     def invariance(self) -> float:
         """Greatest difference between sequences alone and in a mixed batch."""
-        encoded = self.case.sequences()
-        alone = [hidden_states(self.model, [sequence])[0] for sequence in encoded]
-        return apart(alone, hidden_states(self.model, encoded))
+        encoded = self.sequences()
+        alone = [self.said([sequence])[0] for sequence in encoded]
+        return apart(alone, self.said(encoded))
 
     def permutation(self) -> float:
         """Greatest difference that another order of the batch makes."""
-        encoded = self.case.sequences()
+        encoded = self.sequences()
         order = np.random.default_rng(1).permutation(len(encoded))
-        permuted = hidden_states(self.model, [encoded[place] for place in order])
-        together = hidden_states(self.model, encoded)
+        permuted = self.said([encoded[place] for place in order])
+        together = self.said(encoded)
         return apart(permuted, [together[place] for place in order])
+
+    def sequences(self) -> list[Encoded]:
+        """Those that the case is tried on."""
+        case = self.case
+        return case.sequences() if case.read is None else case.read(self.folder, case.lengths, 0)
+
+    def said(self, encoded: Sequence[Encoded]) -> list[Hidden]:
+        """What is looked at: hidden states, or what the head says of each sequence."""
+        if self.case.output is None:
+            return hidden_states(self.model, encoded)
+        rows = [row[self.case.output] for row in self.model.run(self.model.pack(encoded))]
+        return [np.stack(row, axis=1).astype(np.float32) if isinstance(row, tuple) else row[:, None] for row in rows]
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32, device: Device | None = None) -> LoadedModel:

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks import machine
 from benchmarks.families.case import Case
-from benchmarks.families.cases import CASES
+from benchmarks.families.cases import CASES, HEAD_CASES
 from benchmarks.families.checks import INVARIANCE, PARITY, Checked
 from benchmarks.families.speed import ARRIVAL, MEAN, PACKED, SORTED, TEXTS, TOGETHER, measure
 from benchmarks.processes import NotMeasurable
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     if unknown := set(chosen.families) - set(_names()):
         options.error(f"no family is called {', '.join(sorted(unknown))}")
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    cases = [case for case in CASES if not chosen.families or case.family in chosen.families]
+    cases = [case for case in (*CASES, *HEAD_CASES) if not chosen.families or case.family in chosen.families]
     here, threads = machine.describe(), torch.get_num_threads()
     found = [_check(case) for case in cases]
     speeds = {case.family: _speed(case, chosen.rounds, threads) for case in cases if chosen.rounds and case.wide}
@@ -76,7 +76,8 @@ def tables(found: Sequence[Found], speeds: Mapping[str, Mapping[str, Spread]]) -
                 _row([one for one in found if one.family == family], speeds.get(family, {}))
                 for family in dict.fromkeys(one.family for one in found)
             ],
-            f"Greatest absolute difference of hidden states in float32 over all cases: from the reference (limit "
+            f"Greatest absolute difference in float32 over all cases, of hidden states and of what the heads of GLiNER "
+            f"and GLiClass say: from the reference (limit "
             f"{PARITY:.0e}), of a text alone from itself in a mixed batch, and of a batch from itself in another order "
             f"(limits {INVARIANCE:.0e}). Native: unpadded, by the engine's own code. Speed: {TEXTS} texts of "
             f"log-normal length (mean {MEAN:.0f} tokens) through a shape of width 384 with 6 layers, all cores on one "
@@ -134,4 +135,4 @@ def _speed(case: Case, rounds: int, threads: int) -> Mapping[str, Spread]:
 
 
 def _names() -> list[str]:
-    return [case.family for case in CASES]
+    return [case.family for case in (*CASES, *HEAD_CASES)]

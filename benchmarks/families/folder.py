@@ -1,7 +1,7 @@
 """The files of a small model folder, as publishers lay them out."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ def write_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, 
     write_tokenizer(folder, config["vocab_size"])
 
 
-def write_tokenizer(folder: Path, size: int) -> None:
-    """One token a word, `[CLS]` before and `[SEP]` after the text."""
+def write_tokenizer(folder: Path, size: int, markers: Sequence[str] = ()) -> None:
+    """One token a word, `[CLS]` before and `[SEP]` after the text; `markers` come after all words."""
     words = [*SPECIALS, *(f"w{number}" for number in range(len(SPECIALS), size))]
     tokenizer = tokenizers.Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = Whitespace()
@@ -36,6 +36,7 @@ def write_tokenizer(folder: Path, size: int) -> None:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(word, SPECIALS.index(word)) for word in ("[CLS]", "[SEP]")],
     )
+    tokenizer.add_special_tokens(list(markers))
     tokenizer.save(str(folder / "tokenizer.json"))
 
 

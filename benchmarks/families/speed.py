@@ -9,7 +9,7 @@ import torch
 from benchmarks.families.case import Case, Reference, sequences
 from benchmarks.families.checks import load
 from benchmarks.rounds import Spread, Step, interleave
-from engine.encoded import Encoded
+from engine.encoded import DENSE, Encoded
 from engine.loaded import LoadedModel
 from shoal.load.corpus import lengths
 
@@ -32,7 +32,8 @@ def measure(case: Case, folder: Path, rounds: int, threads: int) -> Mapping[str,
         return {}
     reference = case.wide(folder)
     model = load(folder)
-    encoded = sequences(lengths(TEXTS, mean=MEAN), int(model.spec.config["vocab_size"]))
+    sizes = lengths(TEXTS, mean=MEAN)
+    encoded = case.read(folder, sizes, 0) if case.read else sequences(sizes, int(model.spec.config["vocab_size"]))
     torch.set_num_threads(threads)  # for all alike; loading has left torch what one worker of the engine may take
     steps: dict[str, Step] = {
         PACKED: _step(lambda: _packed(model, encoded), encoded),
@@ -58,7 +59,12 @@ def _step(run: Callable[[], object], encoded: Sequence[Encoded]) -> Step:
 
 @torch.inference_mode()
 def _packed(model: LoadedModel, encoded: Sequence[Encoded]) -> None:
-    model.network.body(model.pack(encoded).tokens)
+    """A body's hidden states, or all that a model's heads are asked for."""
+    batch = model.pack(encoded)
+    if encoded[0].outputs == DENSE:
+        model.network.body(batch.tokens)
+    else:
+        model.run(batch)
 
 
 def _sorted(reference: Reference, encoded: Sequence[Encoded]) -> None:

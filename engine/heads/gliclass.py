@@ -72,8 +72,9 @@ class GliclassHead(Head):
                 for one, at, encoded in zip(marks, begins, part.encoded, strict=True)
             ]
         )
-        sums = _sums(part.hidden.float(), firsts, ends - firsts)
-        return (sums / _column(np.maximum(ends - firsts, 1), sums)).to(part.hidden.dtype)
+        sizes = np.maximum(ends - firsts, 0)
+        sums = _reduced("sum", part.hidden.index_select(0, _rows(firsts, sizes, part.hidden)).float(), sizes)
+        return (sums / _column(np.maximum(sizes, 1), sums)).to(part.hidden.dtype)
 
     def _texts(self, part: Part, marks: Sequence[ClassMarks]) -> Tensor:
         """One vector for each text: (T, H) -> (B, H). A text that is told apart begins with the separator."""
@@ -102,10 +103,6 @@ def _pooled(how: str, x: Tensor, sizes: Places, whole: Places) -> Tensor:
         return sums
     means = sums / _column(whole, x)
     return means.sqrt() if how == "rms" else means
-
-
-def _sums(x: Tensor, firsts: Places, sizes: Places) -> Tensor:
-    return _reduced("sum", x.index_select(0, _rows(firsts, sizes, x)), sizes)
 
 
 def _reduced(how: str, x: Tensor, sizes: Places) -> Tensor:

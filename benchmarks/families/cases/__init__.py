@@ -8,6 +8,8 @@ from benchmarks.families.cases import (
     electra,
     gemma,
     gemma3,
+    gliclass,
+    gliner,
     gte,
     jina_bert,
     jina_v3,
@@ -40,3 +42,5 @@ CASES: tuple[Case, ...] = (
     *mistral.CASES,
     *llama.CASES,
 )
+HEAD_CASES: tuple[Case, ...] = (*gliner.CASES, *gliclass.CASES)
+"""Whose models read labels beside a text: what their heads say is compared."""
