@@ -19,6 +19,7 @@ from admin_ui.app import create_admin_app
 from benchmarks.fake_engine import FakeEngine, serve
 from gateway.app import create_admin_api, create_app, open_services
 from gateway.db import schema
+from gateway.db.tables import Row
 from gateway.db.usage_rows import UsageRecord
 from gateway.services import grants, keys, models, quotas, tenants
 from gateway.services.audit import Actor
@@ -108,6 +109,17 @@ class RunningGateway:
                     select(UsageRecord).where(UsageRecord.key_id == caller.key_id).order_by(UsageRecord.time)
                 )
                 return list(rows.scalars())
+
+        return self.run(read())
+
+    def dump(self):
+        """Every row of every table, by table, as whoever has a copy of the database would find them."""
+
+        async def read():
+            await self.services.usage.flush()
+            async with self.services.database.reading() as session:
+                tables = Row.metadata.sorted_tables
+                return {table.name: [*(await session.execute(select(table))).mappings()] for table in tables}
 
         return self.run(read())
 
