@@ -81,6 +81,7 @@ def test_a_model_is_looked_at_and_registered_with_what_was_found(shoal, data_dir
         "pinned": True,
         "dimensions": 384,
         "input_limit": 256,
+        "version": 1,
     }
     assert shoal("model", "list").rows[1] == [STARTER, "all-minilm, mini", "default", "384", "256", "yes", "-"]
     assert ["dimensions", "384"] in shoal("model", "show", STARTER).rows
