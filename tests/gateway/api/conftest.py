@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import secrets
 import socket
 import threading
 import time
@@ -125,13 +126,13 @@ class RunningGateway:
 
 
 async def _serve(database_url, started, stop_box):
-    engine = FakeEngine(dimensions=8, secret="engine-secret")
+    engine = FakeEngine(dimensions=8, secret=secrets.token_urlsafe(32))
     node = await serve(engine)
     port = node.sockets[0].getsockname()[1]
     settings = GatewaySettings(
         database_url=database_url,
         nodes={"default": (f"http://127.0.0.1:{port}",)},
-        engine_secret="engine-secret",
+        engine_secret=engine.secret,
         default_model=MODEL,
         max_body_bytes=1_000_000,
         max_inputs=5000,
@@ -143,7 +144,7 @@ async def _serve(database_url, started, stop_box):
     )
     async with open_services(settings) as services:
         listener = socket.create_server(("127.0.0.1", 0))
-        console = create_admin_app(services, session_key=bytes(32))
+        console = create_admin_app(services, session_key=secrets.token_bytes(32))
         app = side_by_side(create_app(services), create_admin_api(services), console)
         config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
