@@ -191,7 +191,7 @@ def test_a_new_route_with_an_id_can_not_be_forgotten():
     async def show_batch(batch_id: FromPath[str]) -> None: ...
 
     with pytest.raises(AssertionError, match=r"GET /v1/batches/{batch_id:str} takes 'batch_id', .* add it to IN_PATHS"):
-        list(places(Litestar([show_batch], openapi_config=None), describe()))
+        list(places(Litestar([show_batch], openapi_config=None, logging_config=None), describe()))
 
 
 def test_a_new_query_parameter_can_not_be_forgotten():
@@ -199,7 +199,7 @@ def test_a_new_query_parameter_can_not_be_forgotten():
     async def list_some(after: FromQuery[str] = "") -> None: ...
 
     with pytest.raises(AssertionError, match=r"GET /v1/models takes {'after'} by query"):
-        list(places(Litestar([list_some], openapi_config=None), describe()))
+        list(places(Litestar([list_some], openapi_config=None, logging_config=None), describe()))
 
 
 def test_a_new_field_of_a_body_can_not_be_forgotten(running):

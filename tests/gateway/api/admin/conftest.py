@@ -66,7 +66,7 @@ def admin(program):
     return program("admin")
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _own_models_only(running):
     """What these tests register is gone for those behind them."""
 
