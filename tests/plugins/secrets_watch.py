@@ -41,6 +41,8 @@ CREATES = re.compile(
     r"/admin/api/v1/(?:tokens|operators|operators/[^/]+/password|tenants/[^/]+/keys(?:/[^/]+/rotation)?)"
 )
 """Where the admin API does, in the body of the reply to a change that was made."""
+GIVEN = {"SHOAL_ENGINE_SECRET", "SHOAL_METRICS_KEY", "SHOAL_SESSION_KEY"}
+"""Variables by which a process is told one."""
 KEPT = {"runtime.json", "session.key"}
 """Files of this user alone that hold a secret."""
 
@@ -162,6 +164,8 @@ class SecretsWatch:
 
         def begun(process: Any, *arguments: Any, **options: Any) -> None:
             begin(process, *arguments, **options)
+            for name in GIVEN & set(options.get("env") or ()):
+                self.learn(options["env"][name])
             words = words_of(process.args)
             if words and process.stdout is not None:
                 process.stdout = Overheard(process.stdout, lambda said: self.hear_command(words, said, None))
