@@ -39,6 +39,7 @@ class BoundedHttp(HttpToolsProtocol):
     _without_body = 0
     """Bytes since the request began, or since the last piece of its body."""
     _receiving = False
+    _in_head = False
     _offered: bytes | None = None
     """The head of a request that offered an upgrade, without the offer."""
     _look: asyncio.TimerHandle | None = None
@@ -83,12 +84,18 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._receiving = True
+        self._receiving = self._in_head = True
         self._without_body = 0
         self._due = self.loop.time() + HEAD_PATIENCE
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header. What comes behind the body is none: a proxy before us has not looked at it."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """A head is complete: serve it, unless it has to be read again without its offer."""
+        self._in_head = False
         if self.parser.should_upgrade():
             self._offered = self._head_without_offer()
             return

@@ -15,6 +15,16 @@ from typing import Any
 
 import hiredis
 import pytest
+import structlog
+
+pytest_plugins = ("secrets_watch",)
+
+
+def pytest_configure() -> None:
+    """Log as servers do: tracebacks without local variables, which hold callers' keys."""
+    *others, _ = structlog.get_config()["processors"]
+    people = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, people])
 
 
 @dataclass

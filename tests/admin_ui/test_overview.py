@@ -1,9 +1,11 @@
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
 from admin_ui.contexts import MemorySegment, ModelLine, NodePanel, OverviewPage
+from admin_ui.rendering import HERE
 from admin_ui.views.overview import MOST_MODELS, overview_page
 from gateway.services.nodes import Node
 from gateway.services.snapshot import KeyEntry, PolicySnapshot, TenantEntry
@@ -157,3 +159,14 @@ def test_names_with_markup_are_text(console, make_node, make_resident, make_mode
     assert "&lt;i&gt;eve" in page
     assert page.count("&lt;script&gt;") >= 5
     assert "<script" not in console.sign_in(markup, "wrong").text
+
+
+def test_no_template_lets_markup_through() -> None:
+    """All of it is escaped because nothing is exempt."""
+    for template in (HERE / "templates").glob("*.html"):
+        source = template.read_text()
+        assert not re.search(r"\|\s*safe|autoescape|Markup|<script|javascript:|\bon\w+\s*=", source), template.name
+        # An attribute without quotes could be left by a space.
+        assert not re.search(r"=\s*\{\{", source), template.name
+    for source in HERE.rglob("*.py"):
+        assert not re.search(r"Markup\(|autoescape=False|\|safe", source.read_text()), source.name

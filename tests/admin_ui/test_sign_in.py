@@ -1,3 +1,4 @@
+import sqlite3
 from statistics import median
 from time import perf_counter
 
@@ -279,3 +280,69 @@ def test_an_operator_of_one_tenant_sees_nothing_of_the_others(console) -> None:
     assert "zenith" not in page.text
     assert "operator of one" in page.text
     assert console.client.post("/admin/sign-out", data={"csrf_token": csrf_token}).status_code == 303
+
+
+def routes(app):
+    """Every handler of the console by method and path."""
+    return [
+        (method, route.path, handler)
+        for route in app.routes
+        for handler in route.route_handlers
+        for method in sorted(handler.http_methods)
+    ]
+
+
+def test_every_route_that_is_not_open_turns_visitors_away(console) -> None:
+    """By the app's own table: a new route is closed unless it says otherwise."""
+    found = routes(console.client.app)
+    public = {(method, path) for method, path, handler in found if handler.opt.get("public")}
+    files = "/admin/static/{file_path:path}"
+    assert {(method, path) for method, path in public if method != "OPTIONS"} == {
+        ("GET", "/admin/sign-in"), ("POST", "/admin/sign-in"), ("GET", files), ("HEAD", files),
+    }  # fmt: skip
+    console.client.get("/admin/sign-in")  # a visitor's session is none of an operator
+    for method, path, _ in found:
+        if (method, path) not in public and method != "OPTIONS":
+            answer = console.client.request(method, path)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/admin/sign-in"), path
+
+
+def test_every_write_asks_for_its_sessions_token(console) -> None:
+    for method, path, _ in routes(console.client.app):
+        if method not in {"GET", "HEAD", "OPTIONS"}:
+            console.become("ada")
+            for form in ({}, {"csrf_token": ""}, {"csrf_token": "x" * 43}):
+                assert console.client.request(method, path, data=form).status_code == 403, path
+            assert console.client.request(method, path, json={"csrf_token": "x"}).status_code == 403, path
+
+
+@pytest.mark.parametrize(
+    "name", ["' OR '1'='1", "ada' --", "ada'; DROP TABLE operator; --", "%", "ad_", "a%", "*", "ADA", "ada\0", "ada "]
+)
+def test_no_name_is_taken_for_more_than_a_name(console, name) -> None:
+    assert console.sign_in(name, "correct horse battery").status_code == 401
+    assert console.client.get("/admin").headers["location"] == "/admin/sign-in"
+
+
+def test_what_the_database_keeps_of_a_password_is_no_password(console, tmp_path) -> None:
+    with sqlite3.connect(tmp_path / "shoal.db") as database:
+        [(kept,)] = database.execute("SELECT password_hash FROM operator WHERE name = 'ada'")
+    database.close()
+    assert kept.startswith("$argon2id$")
+    for guess in (kept, kept.rpartition("$")[2]):
+        assert console.sign_in("ada", guess).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        "Bearer sk-shoal-x",
+        "Basic YWRhOmNvcnJlY3QgaG9yc2UgYmF0dGVyeQ==",
+        "ada",
+        "Bearer op-shoal-aaaaaaaaaaaa-" + "A" * 43,
+    ],
+)
+def test_no_header_signs_in(console, credential) -> None:
+    said = {"authorization": credential, "x-forwarded-user": "ada", "remote-user": "ada", "x-shoal-operator": "ada"}
+    answer = console.client.get("/admin", headers=said)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/sign-in")

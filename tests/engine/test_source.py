@@ -1,5 +1,7 @@
+import contextlib
 import errno
 import json
+import socket
 
 import huggingface_hub
 import pytest
@@ -111,3 +113,18 @@ def test_a_disk_that_is_full_is_not_taken_for_a_hub_out_of_reach(monkeypatch):
     with pytest.raises(DiskFull, match="someone/model") as caught:
         resolve("someone/model")
     assert caught.value.retry_after
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "file", "ftp"])
+def test_an_address_is_no_source_and_nobody_is_called(scheme):
+    """Whatever the register may hold: a node calls its hub alone."""
+    called = []
+    with socket.create_server(("127.0.0.1", 0)) as trap:
+        trap.settimeout(0)
+        port = trap.getsockname()[1]
+        for name in (f"{scheme}://127.0.0.1:{port}/org/model", f"//127.0.0.1:{port}/model", f"127.0.0.1:{port}/model"):
+            with pytest.raises(SourceNotFound):
+                resolve(name)
+        with contextlib.suppress(BlockingIOError):
+            called.append(trap.accept())
+    assert called == []

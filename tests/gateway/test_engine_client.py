@@ -67,3 +67,16 @@ def test_an_error_says_what_the_node_said():
     assert isinstance(error, InputTooLong)
     assert "maximum context length is 256 tokens, however you requested 300 tokens" in error.message
     assert error.message.endswith("(input[3])")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_node_can_not_send_the_gateway_elsewhere(status):
+    asked = []
+
+    def handler(request):
+        asked.append(str(request.url))
+        return httpx.Response(status, headers={"location": "http://169.254.169.254/latest/meta-data"})
+
+    with pytest.raises(EngineFailed):
+        call(handler)
+    assert asked == ["http://node:9000/embed"]

@@ -22,6 +22,8 @@ async def echo(scope, receive, send) -> None:
         if not message.get("more_body"):
             break
     text = f"{scope['method']} {scope['path']} ".encode() + body
+    if (b"x-show", b"headers") in scope["headers"]:
+        text += repr(scope["headers"]).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(text))]})
     await send({"type": "http.response.body", "body": text})
 
@@ -139,3 +141,72 @@ def test_a_request_that_does_not_arrive_is_not_waited_for(monkeypatch, beginning
         return await reader.read()
 
     assert converse(talk) == b""
+
+
+CHUNKED, NEXT = b"transfer-encoding: chunked", b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
+AMBIGUOUS = {
+    "length and chunked": b"content-length: 4\r\n" + CHUNKED,
+    "chunked and length": CHUNKED + b"\r\ncontent-length: 4",
+    "two lengths": b"content-length: 0\r\ncontent-length: 47",
+    "one length twice": b"content-length: 5\r\ncontent-length: 5",
+    "a list of lengths": b"content-length: 0, 47",
+    "a signed length": b"content-length: +5",
+    "a negative length": b"content-length: -1",
+    "a length of hex": b"content-length: 0x5",
+    "a length of words": b"content-length: 5 5",
+    "an endless length": b"content-length: 99999999999999999999999",
+    "a folded line": b"x-a: b\r\n content-length: 5",
+    "a folded encoding": b"transfer-encoding:\r\n chunked\r\ncontent-length: 5",
+    "an unknown encoding": b"transfer-encoding: xchunked",
+    "an encoding after chunked": b"transfer-encoding: chunked, identity",
+    "two encodings": CHUNKED + b"\r\ntransfer-encoding: identity",
+    "a space before the colon": b"transfer-encoding : chunked\r\ncontent-length: 5",
+    "a tab before the colon": b"content-length\t: 5",
+    "a space before the name": b" transfer-encoding: chunked",
+    "a bare line feed": b"x: a\ntransfer-encoding: chunked",
+    "a bare carriage return": b"x: a\rtransfer-encoding: chunked",
+    "a NUL in a value": b"authorization: Bearer a\0b\r\n" + CHUNKED,
+    "a NUL in a name": b"authorization\0: Bearer a\r\n" + CHUNKED,
+    "no name": b": a\r\n" + CHUNKED,
+    "no colon": b"transfer-encoding\r\n" + CHUNKED,
+}
+
+
+@pytest.mark.parametrize("case", AMBIGUOUS)
+def test_a_request_of_which_two_parsers_may_think_differently_is_not_served(case) -> None:
+    """No second request comes out of one that a proxy before us took for one."""
+    heard = converse(send_then_read(b"POST /first HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n" % AMBIGUOUS[case] + NEXT))
+    assert heard == b"" or heard.startswith(b"HTTP/1.1 400 ")
+    assert heard.count(b"HTTP/1.1 ") <= 1
+    assert b"smuggled" not in heard
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"-2\r\nab\r\n", b"fffffffffffffffff\r\nab\r\n", b"2\nab\n", b"2 \r\nab\r\n", b"0x2\r\nab\r\n",
+        b"2\r\nabcd\r\n", b"\r\nab\r\n", b"2;\0\r\nab\r\n", b"g\r\n",
+    ],
+)  # fmt: skip
+def test_a_chunk_of_unclear_length_ends_the_connection(body) -> None:
+    heard = converse(send_then_read(b"POST /first HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n%b%b" % (CHUNKED, body, NEXT)))
+    assert b"HTTP/1.1 200 " not in heard
+    assert b"smuggled" not in heard
+
+
+def test_what_comes_behind_a_body_is_no_header() -> None:
+    """Else a caller could say there what a proxy before us would have taken out of the head."""
+    head = b"POST / HTTP/1.1\r\nx-show: headers\r\nconnection: close\r\n%b\r\n\r\n" % CHUNKED
+    trailers = b"authorization: Bearer a\r\nx-forwarded-for: 10.0.0.1\r\n"
+    for pieces in ([head + b"2\r\nab\r\n0\r\n" + trailers + b"\r\n"], [head, b"2\r\nab\r\n0\r\n", trailers + b"\r\n"]):
+        heard = converse(send_then_read(*pieces))
+        assert b"x-show" in heard
+        assert b"authorization" not in heard
+        assert b"x-forwarded-for" not in heard
+
+
+def test_headers_of_the_request_before_are_not_those_of_the_next() -> None:
+    first = b"GET /first HTTP/1.1\r\nauthorization: Bearer a\r\nx-show: headers\r\n\r\n"
+    heard = converse(send_then_read(first + b"GET /next HTTP/1.1\r\nx-show: headers\r\nconnection: close\r\n\r\n"))
+    assert heard.count(b"HTTP/1.1 200 ") == 2
+    assert b"authorization" not in heard.partition(b"GET /next ")[2]

@@ -13,12 +13,13 @@ from shoal.logs import configure_logs
 def logs_as_they_were():
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
+    configured = structlog.get_config()
     levels = {name: logging.getLogger(name).level for name in ("shoal", "gateway", "engine", "admin_ui")}
     yield
     root.handlers, root.level = handlers, level
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+    structlog.configure(**configured)
 
 
 def fail(credential: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import secrets
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from admin_ui.app import create_admin_app
 from benchmarks.fake_engine import FakeEngine, serve
 from gateway.app import create_admin_api, create_app, open_services
 from gateway.db import schema
+from gateway.db.tables import Row
 from gateway.db.usage_rows import UsageRecord
 from gateway.services import grants, keys, models, quotas, tenants
 from gateway.services.audit import Actor
@@ -111,15 +113,26 @@ class RunningGateway:
 
         return self.run(read())
 
+    def dump(self):
+        """Every row of every table, by table, as whoever has a copy of the database would find them."""
+
+        async def read():
+            await self.services.usage.flush()
+            async with self.services.database.reading() as session:
+                tables = Row.metadata.sorted_tables
+                return {table.name: [*(await session.execute(select(table))).mappings()] for table in tables}
+
+        return self.run(read())
+
 
 async def _serve(database_url, started, stop_box):
-    engine = FakeEngine(dimensions=8, secret="engine-secret")
+    engine = FakeEngine(dimensions=8, secret=secrets.token_urlsafe(32))
     node = await serve(engine)
     port = node.sockets[0].getsockname()[1]
     settings = GatewaySettings(
         database_url=database_url,
         nodes={"default": (f"http://127.0.0.1:{port}",)},
-        engine_secret="engine-secret",
+        engine_secret=engine.secret,
         default_model=MODEL,
         max_body_bytes=1_000_000,
         max_inputs=5000,
@@ -131,7 +144,7 @@ async def _serve(database_url, started, stop_box):
     )
     async with open_services(settings) as services:
         listener = socket.create_server(("127.0.0.1", 0))
-        console = create_admin_app(services, session_key=bytes(32))
+        console = create_admin_app(services, session_key=secrets.token_bytes(32))
         app = side_by_side(create_app(services), create_admin_api(services), console)
         config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)

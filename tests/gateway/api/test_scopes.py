@@ -79,12 +79,12 @@ def test_teis_paths_are_embeddings(gateway_under_test, caller, path):
 @pytest.mark.parametrize("opt", [{}, {"scope": "everything"}, {"scope": None}, {"public": False}, {"endpoint": "/x"}])
 def test_a_route_that_nobody_decided_about_stops_the_start(opt):
     with pytest.raises(RuntimeError, match="/x is not public and names no scope of embeddings, rerank"):
-        check_routes(Litestar([route(**opt)], openapi_config=None))
+        check_routes(Litestar([route(**opt)], openapi_config=None, logging_config=None))
 
 
 @pytest.mark.parametrize("opt", [PUBLIC, *({"scope": scope} for scope in SCOPES)])
 def test_a_route_that_says_whom_it_is_for_is_let_be(opt):
-    check_routes(Litestar([route(**opt)], openapi_config=None))
+    check_routes(Litestar([route(**opt)], openapi_config=None, logging_config=None))
 
 
 def test_a_socket_that_no_key_would_be_asked_for_stops_the_start():
@@ -92,4 +92,4 @@ def test_a_socket_that_no_key_would_be_asked_for_stops_the_start():
     async def handler(socket: WebSocket[Any, Any, Any]) -> None: ...
 
     with pytest.raises(TypeError, match="/x is not HTTP"):
-        check_routes(Litestar([handler], openapi_config=None))
+        check_routes(Litestar([handler], openapi_config=None, logging_config=None))

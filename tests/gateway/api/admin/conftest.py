@@ -6,7 +6,7 @@ from itertools import count
 import httpx
 import pytest
 
-from gateway.services import operator_tokens, operators, tenants
+from gateway.services import models, operator_tokens, operators, tenants
 from gateway.services.audit import list_events
 
 PREFIX = "/admin/api/v1"
@@ -64,6 +64,20 @@ def program(running, client):
 def admin(program):
     """A program that may do everything."""
     return program("admin")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_models_only(running):
+    """What these tests register is gone for those behind them."""
+
+    async def registered():
+        async with running.services.database.reading() as session:
+            return {model.id for model in await models.list_models(session)}
+
+    before = running.run(registered())
+    yield
+    for model in running.run(registered()) - before:
+        running.change(models.remove_model, model)
 
 
 @pytest.fixture

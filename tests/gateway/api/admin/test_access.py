@@ -1,13 +1,17 @@
 """Who may do what: each credential opens its own API alone, each role has its rights, and tenants know no other."""
 
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 import httpx
+import msgspec
 import pytest
 
 from gateway.api.admin.access import RIGHTS
 from gateway.api.admin.document import public_path
+from gateway.api.admin.operation import PREFIX
 from gateway.api.admin.routes import OPERATIONS
+from gateway.app import create_admin_api
 from gateway.db.errors import DatabaseUnreachable
 from gateway.services import operator_tokens, operators
 
@@ -112,6 +116,95 @@ def test_another_tenant_is_one_that_does_not_exist(program, running, admin, made
         crossed = asker.ask(made.method, filled(made, tenant=mine.tenant, key=other.key_id), body, match="*")
         assert crossed.status_code in {404, 400}
     assert state() == before
+
+
+CROSSED = {"tenant", "key"}
+"""Names of things that may be another tenant's: the test above tries each with one that is."""
+OF_NOBODY = {
+    "limit", "after", "start", "end", "format", "by", "name", "expires_at", "scopes", "overlap", "pattern", "deny",
+    "model_pattern", "requests", "tokens", "tokens_per_month", "concurrency",
+}  # fmt: skip
+"""What names nothing that exists, or nothing that belongs to anybody."""
+
+
+@pytest.mark.parametrize("made", [made for made in OPERATIONS if made.right in RIGHTS["tenant_admin"]], ids=str)
+def test_everything_is_crossed_by_which_a_tenant_admin_could_name_anothers(made):
+    """A new operation can not be forgotten: what it takes must be known here."""
+    names = set(made.parameters) | {field.name for field in msgspec.structs.fields(made.query)}
+    if made.body is not None:
+        names |= {field.name for field in msgspec.structs.fields(made.body)}
+    unknown = names - CROSSED - OF_NOBODY
+    assert not unknown, (
+        f"{made.method} {made.path} takes {unknown}: where that can name a thing of another tenant, try it in "
+        "test_another_tenant_is_one_that_does_not_exist and add it to CROSSED; else add it to OF_NOBODY."
+    )
+    assert "tenant" in made.parameters or made.path == "/self", f"{made.path} is of no tenant: give it a right of all"
+
+
+def test_nothing_is_served_but_the_operations_and_their_document(running):
+    app = create_admin_api(running.services)._app
+    served = {(method, route.path) for route in app.routes for method in route.methods - {"OPTIONS"}}
+    stated = {(made.method, PREFIX + made.path) for made in OPERATIONS}
+    assert served == stated | {("GET", f"{PREFIX}/openapi.json")}
+
+
+INNER = {
+    "id", "tenant_id", "secret", "secret_sha256", "password_hash", "version", "created_at", "revoked_at", "lineage",
+    "role", "suspended_at", "is_admin", "user_role", "token", "key", "__class__", "engine_secret", "node", "url",
+    "api_base",
+}  # fmt: skip
+"""What rows have, or what others let callers set."""
+
+
+@pytest.mark.parametrize("made", [made for made in OPERATIONS if made.body is not None], ids=lambda made: made.path)
+def test_nothing_is_set_that_the_operation_does_not_offer(made, admin, running):
+    offered = {field.name for field in msgspec.structs.fields(made.body)}
+    caller = running.caller()
+    path = filled(made, tenant=caller.tenant, key=caller.key_id, operator=admin.operator)
+    before = running.dump()
+    for field in INNER - offered:
+        refused = admin.ask(made.method, path, {field: "x"}, match="*")
+        assert refused.status_code == 400
+        assert f"unknown field `{field}`" in refused.text
+    assert running.dump() == before
+
+
+def test_no_node_can_be_named_by_any_operation():
+    """Addresses of nodes come from the command line alone: nobody makes the gateway call another."""
+    nodes = [made for made in OPERATIONS if "node" in made.path]
+    assert [(made.method, made.path) for made in nodes] == [("GET", "/nodes")]
+    for made in OPERATIONS:
+        if made.body is not None:
+            names = {field.name for field in msgspec.structs.fields(made.body)}
+            assert not {name for name in names if "url" in name or "host" in name or "address" in name}, made.path
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["http://127.0.0.1:1/x", "https://example.org/m", "file:///etc/passwd", "s3://bucket/m", "HTTP://[::1]/", "a://b"],
+)
+def test_no_model_comes_from_a_url(admin, running, source):
+    before = running.dump()
+    refused = admin.ask("POST", "/models", {"id": "org/from-a-url", "source": source})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "source")
+    assert running.dump() == before
+
+
+PATTERNS = ("%", "_", "%25", "*", "?", "' OR '1'='1", "'; DROP TABLE tenant; --", '"', "\\", "tn_%", "a%00b")
+
+
+@pytest.mark.parametrize("text", PATTERNS)
+def test_no_name_is_taken_for_a_pattern_or_for_sql(admin, running, text):
+    caller = running.caller(allow=["tests/mini"])
+    encoded = quote(text, safe="")
+    before = running.dump()
+    for made in OPERATIONS:
+        if made.parameters and made.method in {"GET", "DELETE"}:
+            for name in made.parameters:
+                known = {"tenant": caller.tenant, "key": caller.key_id, "pattern": "x", "alias": "x"}
+                answer = admin.ask(made.method, filled(made, **(known | {name: encoded})), match="*")
+                assert answer.status_code in {400, 404}, (made.method, made.path, answer.text)
+    assert running.dump() == before
 
 
 def test_no_tenant_can_be_named_like_the_id_of_another(admin, tenant):

@@ -1,0 +1,211 @@
+"""No tenant gets at what is another's, by any route and any id in it.
+
+The routes come from the app's own table and the fields of bodies from its document, so that none can be forgotten: one
+that takes a name which is not known here makes these tests fail, and says what to add.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pytest
+from litestar import Litestar, get
+from litestar.params import FromPath, FromQuery
+
+from gateway.api.openapi import describe
+from gateway.app import create_app
+from gateway.services import aliases, models
+
+IN_PATHS = {"model_id": "model"}
+IN_BODIES = {"model": "model"}
+"""Kinds of objects by the names under which routes take them."""
+DATA = {
+    "input", "encoding_format", "dimensions", "truncate", "truncation", "query", "documents", "texts", "top_n", "top_k",
+    "return_documents", "return_text", "rank_fields",
+}  # fmt: skip
+"""What names nothing that exists."""
+BODIES: dict[str, list[dict[str, Any]]] = {
+    "/v1/embeddings": [{"input": "x"}],
+    "/v1/rerank": [{"query": "q", "documents": ["d"]}, {"query": "q", "texts": ["t"]}],
+}
+"""Bodies that are good but for the object, by endpoint."""
+FOREIGN = {"model": ("their/vault", "vault", "only-theirs")}
+"""What the other tenant has and this one has not, by kind: an id, everybody's name for it, that tenant's own name."""
+VOLATILE = {"date", "x-request-id", "openai-processing-ms"}
+
+
+class Place(NamedTuple):
+    """Where a route takes the name of an object."""
+
+    method: str
+    path: str
+    endpoint: str
+    field: str
+    kind: str
+    in_path: bool
+
+
+def places(app: Litestar, document: dict[str, Any]) -> Iterator[Place]:
+    """Every such place of every route that asks for a key. Fails at a name that nobody has thought about."""
+    for route in app.routes:
+        for handler in route.route_handlers:
+            if handler.http_methods == {"OPTIONS"} or handler.opt.get("public"):
+                continue
+            [method] = handler.http_methods
+            told = f"{method} {route.path}"
+            named = re.findall(r"\{(\w+)", route.path)
+            taken = set(handler.parsed_fn_signature.parameters) - {"request"} - set(named)
+            assert not taken, f"{told} takes {taken} by query: teach places() to find and try them"
+            for name in named:
+                assert name in IN_PATHS, (
+                    f"{told} takes '{name}', and nothing tries another tenant's there: add it to IN_PATHS with its "
+                    "kind, and to FOREIGN an object of that kind which the other tenant has"
+                )
+                yield Place(method, route.path, handler.opt["endpoint"], name, IN_PATHS[name], in_path=True)
+            described = document["paths"][re.sub(r"\{\w+(:\w+)?\}", "{id}", route.path)][method.lower()]
+            for name in sorted(set(fields(described.get("requestBody"), document))):
+                assert name in IN_BODIES or name in DATA, (
+                    f"{told} takes '{name}' in its body: where it names an object, add it to IN_BODIES with its kind, "
+                    "and to FOREIGN one which the other tenant has; else add it to DATA"
+                )
+                if name in IN_BODIES:
+                    assert handler.opt["endpoint"] in BODIES, f"{told}: add a good body to BODIES"
+                    yield Place(method, route.path, handler.opt["endpoint"], name, IN_BODIES[name], in_path=False)
+
+
+def fields(schema: Any, document: dict[str, Any]) -> Iterator[str]:
+    """The names of all fields below a schema."""
+    match schema:
+        case {"$ref": str(ref)}:
+            yield from fields(document["components"]["schemas"][ref.rpartition("/")[2]], document)
+        case dict():
+            yield from schema.get("properties", {})
+            for word, part in schema.items():
+                yield from fields([*part.values()] if word == "properties" else part, document)
+        case list():
+            for part in schema:
+                yield from fields(part, document)
+
+
+def requests(place: Place, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Paths and options by which an object is asked for at a place."""
+    if place.in_path:
+        for spelling in {name, quote(name, safe="")}:
+            yield re.sub(r"\{\w+(:\w+)?\}", spelling, place.path), {}
+    else:
+        for body in BODIES[place.endpoint]:
+            yield place.path, {"json": {**body, place.field: name}}
+
+
+def nowhere(name: str) -> str:
+    """A name as long as another one, which nothing has."""
+    return re.sub(r"[a-z]", "z", name)
+
+
+@pytest.fixture
+def sides(running):
+    """This tenant, and another which has what this one has not."""
+    mine, other = (
+        running.caller(allow=["tests/mini"], requests=1000),
+        running.caller(allow=["*"], tokens_per_month=10**6),
+    )
+    running.change(models.add_model, models.NewModel(id="their/vault", aliases=("vault",), input_limit=512))
+    running.change(aliases.set_alias, other.tenant, "only-theirs", "their/vault")
+    yield mine, other
+    running.change(models.remove_model, "their/vault")
+
+
+@pytest.fixture
+def found(running):
+    return list(places(create_app(running.services)._app, describe()))
+
+
+def test_what_is_anothers_does_not_exist_by_any_route(gateway_under_test, sides, found):
+    mine, other = sides
+    asked = 0
+    for place in found:
+        for name in FOREIGN[place.kind]:
+            for (path, options), (lost, lost_options) in zip(
+                requests(place, name), requests(place, nowhere(name)), strict=True
+            ):
+                theirs = gateway_under_test.request(place.method, path, other, **options)
+                assert theirs.status_code == 200, f"{place}: {name} is not even there for its own tenant"
+                before, calls, left = unspent(gateway_under_test, sides)
+                there = gateway_under_test.request(place.method, path, mine, **options)
+                absent = gateway_under_test.request(place.method, lost, mine, **lost_options)
+                assert there.status_code == 404, place
+                assert as_if_nowhere(there, name) == as_if_nowhere(absent, nowhere(name)), place
+                if "error_type" not in there.json():
+                    assert there.json()["error"]["code"] == f"{place.kind}_not_found"
+                assert unspent(gateway_under_test, sides) == (before, calls, left), place
+                asked += 1
+    assert asked >= 3 * 11
+
+
+def unspent(gateway, sides):
+    """All rows but those of the asking tenant, the calls of the engine, and what the other may still spend."""
+    mine, other = sides
+    rows = {
+        table: [row for row in rows if mine.tenant not in row.values() and mine.key_id not in row.values()]
+        for table, rows in gateway.dump().items()
+    }
+    for row in rows["api_key"]:
+        assert row["id"] != mine.key_id
+    left = gateway.request("GET", "/v1/models", other).headers["x-ratelimit-remaining-tokens"]
+    quiet = {table: found for table, found in rows.items() if table != "api_key"}  # asking for `left` is a use of one
+    return quiet, gateway.engine.calls, left
+
+
+def as_if_nowhere(reply, name):
+    """Status, headers and body of an answer, without what differs between any two."""
+    headers = [(key, value) for key, value in reply.headers.multi_items() if key not in VOLATILE]
+    return reply.status_code, headers, reply.content.replace(name.encode(), b"...")
+
+
+def test_no_hint_leads_to_what_is_anothers(gateway_under_test, sides, found):
+    for place in found:
+        for name in FOREIGN[place.kind]:
+            for path, options in requests(place, name[:-1]):
+                close = gateway_under_test.request(place.method, path, sides[0], **options)
+                assert close.status_code == 404
+                assert not any(known in close.text.replace(name[:-1], "") for known in FOREIGN[place.kind]), place
+
+
+def test_lists_hold_nothing_of_anothers(gateway_under_test, sides):
+    mine, other = sides
+    for path in ("/v1/models", "/models"):
+        assert all(name in gateway_under_test.request("GET", path, other).text for name in FOREIGN["model"])
+        assert not any(name in gateway_under_test.request("GET", path, mine).text for name in FOREIGN["model"])
+
+
+def test_every_place_is_found(found):
+    assert {(place.endpoint, place.field) for place in found} == {
+        ("/v1/embeddings", "model"), ("/v1/rerank", "model"), ("/v1/models", "model_id"),
+    }  # fmt: skip
+    assert len(found) == 3 + 6 + 2  # each under all of its paths
+
+
+def test_a_new_route_with_an_id_can_not_be_forgotten():
+    @get("/v1/batches/{batch_id:str}", opt={"scope": "batches", "endpoint": "/v1/batches"})
+    async def show_batch(batch_id: FromPath[str]) -> None: ...
+
+    with pytest.raises(AssertionError, match=r"GET /v1/batches/{batch_id:str} takes 'batch_id', .* add it to IN_PATHS"):
+        list(places(Litestar([show_batch], openapi_config=None, logging_config=None), describe()))
+
+
+def test_a_new_query_parameter_can_not_be_forgotten():
+    @get("/v1/models", opt={"scope": "batches", "endpoint": "/v1/models"})
+    async def list_some(after: FromQuery[str] = "") -> None: ...
+
+    with pytest.raises(AssertionError, match=r"GET /v1/models takes {'after'} by query"):
+        list(places(Litestar([list_some], openapi_config=None, logging_config=None), describe()))
+
+
+def test_a_new_field_of_a_body_can_not_be_forgotten(running):
+    document = describe()
+    document["components"]["schemas"]["EmbeddingsBody"]["properties"]["input"] = {
+        "anyOf": [{"type": "object", "properties": {"file_id": {"type": "string"}}}]
+    }
+    with pytest.raises(AssertionError, match=r"takes 'file_id' in its body: .* add it to IN_BODIES"):
+        list(places(create_app(running.services)._app, document))
