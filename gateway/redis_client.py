@@ -8,6 +8,7 @@ send only commands that may be sent twice: one whose connection broke is sent ag
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import hiredis
@@ -48,14 +49,22 @@ class RedisClient:
         self._connection: RedisConnection | None = None
         self._connecting: asyncio.Task[RedisConnection] | None = None
 
-    async def call(self, *words: str | bytes) -> Any:
-        """The reply to a command. Connecting and each answer have the time-out. Raises RedisAway, or RedisRefused."""
+    def call(self, *words: str | bytes) -> Coroutine[Any, Any, Any]:
+        """The reply to a command, to be awaited. Connecting and each answer have the time-out.
+
+        Where a connection is there, the command is written at once and not first when the reply is awaited: commands go
+        out in the order of these calls. Awaiting raises RedisAway, or RedisRefused.
+        """
         command = packed(words)
         connection = self._connection
+        sent = connection.call(command) if connection is not None and connection.usable else None
+        return self._reply(command, sent)
+
+    async def _reply(self, command: bytes, sent: asyncio.Future[Any] | None) -> Any:
         try:
-            if connection is not None and connection.usable:
+            if sent is not None:
                 try:
-                    return await connection.call(command)
+                    return await sent
                 except ConnectionError:
                     pass
             return await (await self._connected()).call(command)

@@ -1,14 +1,15 @@
 """What becomes of requests while the quota store is away: `deny` or `allow`, counted, visible, and over by itself.
 
 A store that is slow is worse than one that is dead, so its first failure opens the circuit: nobody waits for it again
-until a probe has gone through it from end to end. Settlements that could not be made are kept and made then; a lease
-counts once however often it is settled, and one that is never settled is reaped by the store.
+until a probe has gone through it from end to end. Nobody waits for settlements either: they go out before the answer
+does, and what comes back is looked at afterwards. Those that could not be made are kept and made later; a lease counts
+once however often it is settled, and one that is never settled is reaped by the store.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -43,6 +44,14 @@ class RemoteStore(QuotaStore, Protocol):
         """Give up settling a lease."""
         ...
 
+    def send_settlement(self, lease: str, used: Mapping[Kind, int]) -> Coroutine[Any, Any, Standings]:
+        """Settle a lease that is held, sent now; the reply is to be awaited."""
+        ...
+
+    def foresee(self, lease: str, used: Mapping[Kind, int]) -> Standings:
+        """How the limits stand once a lease that is held is settled, as far as its reservation tells."""
+        ...
+
     async def close(self) -> None:
         """Let go of the store."""
         ...
@@ -67,6 +76,7 @@ class GuardedQuotaStore:
         self._store = store
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
+        self._settling: set[asyncio.Task[None]] = set()
         self._unsettled: dict[str, Unsettled] = {}
         self._away_since = 0.0
         self._ruled = 0
@@ -75,9 +85,11 @@ class GuardedQuotaStore:
     async def close(self) -> None:
         """Make the settlements that can still be made, and close the store."""
         if self.up:
-            await asyncio.wait([self._recovery], timeout=CLOSE_PATIENCE)
-        self._recovery.cancel()
-        await asyncio.wait([self._recovery])
+            await asyncio.wait([self._recovery, *self._settling], timeout=CLOSE_PATIENCE)
+        under_way = [self._recovery, *self._settling]
+        for task in under_way:
+            task.cancel()
+        await asyncio.wait(under_way)
         await self._store.close()
 
     async def reserve(self, lease: str, charges: Sequence[Charge]) -> Decision:
@@ -96,19 +108,21 @@ class GuardedQuotaStore:
         return reserve({}, (), moment_of(0.0))
 
     async def settle(self, lease: str, used: Mapping[Kind, int]) -> Standings:
-        """Settle now, or as soon as the store is back; then how the limits stand is not known."""
+        """Send the settlement and foresee how the limits stand; once the store is back where it is known to be away.
+
+        Then how they stand is not known. What is reserved here after this is decided after it, over the one connection;
+        what is reserved through another gateway, unless that reservation overtakes this settlement on the wire.
+        """
         if not self._store.holds(lease):
             return ()
-        if self.up:
-            try:
-                return await self._store.settle(lease, used)
-            except ConnectionError as error:
-                self._away(error)
-            except asyncio.CancelledError:
-                self._settle_later(lease, used)
-                raise
-        self._settle_later(lease, used)
-        return ()
+        if not self.up:
+            self._settle_later(lease, used)
+            return ()
+        reply = self._store.send_settlement(lease, used)
+        settling = asyncio.create_task(self._settled(lease, used, reply), name="quota-settlement")
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+        return self._store.foresee(lease, used)
 
     async def seed(self, budgets: Mapping[Limit, int], month: int) -> None:
         """Tell the store what the ledger knows; while it is away nothing happens."""
@@ -118,6 +132,13 @@ class GuardedQuotaStore:
     async def peek(self, limits: Sequence[Limit]) -> Standings:
         """How limits stand; nothing is known of any while the store is away."""
         return await self._unless_away(self._store.peek(limits)) or () if self.up else ()
+
+    async def _settled(self, lease: str, used: Mapping[Kind, int], reply: Awaitable[Standings]) -> None:
+        try:
+            await reply
+        except ConnectionError as error:
+            self._away(error)
+            self._settle_later(lease, used)
 
     async def _unless_away(self, work: Awaitable[Standings | None]) -> Standings | None:
         try:

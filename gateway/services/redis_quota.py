@@ -6,18 +6,31 @@ with `maxmemory-policy noeviction`: a state that is evicted is a limit that nobo
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
 from gateway.redis_address import RedisAddress
 from gateway.redis_client import RedisAway, RedisClient, RedisRefused
 from gateway.services.quota import LEASE_SECONDS
-from policies.quota import Charge, Decision, Kind, Limit, Moment, Standings, State, moment_of, peek, reserve
+from policies.quota import Charge, Decision, Kind, Limit, Moment, Standings, State, moment_of, peek, reserve, settle
 
 SCRIPT = Path(__file__).with_name("redis_quota.lua")
 NO_USE: Mapping[Kind, int] = {}
+Reply = tuple[bool, Moment, dict[str, State]]
+"""Whether it was done, when, and the states of the charges by key."""
+
+
+class Lease(NamedTuple):
+    """What this gateway has asked for and not settled."""
+
+    charges: Sequence[Charge]
+    decision: Decision | None = None
+    """None where Redis has not answered."""
+    decided: float = 0.0
+    """Second of this machine's monotonic clock at which the answer came."""
 
 
 class RedisQuotaStore:
@@ -40,7 +53,7 @@ class RedisQuotaStore:
         self._sha = hashlib.sha1(script, usedforsecurity=False).hexdigest()
         self._clock = clock
         self._lease_seconds = lease_seconds
-        self._leases: dict[str, Sequence[Charge]] = {}
+        self._leases: dict[str, Lease] = {}
 
     @classmethod
     def open(cls, url: str, timeout: float) -> "RedisQuotaStore":
@@ -55,22 +68,38 @@ class RedisQuotaStore:
         """Charge all or none; a lease that is known gets its answer again."""
         if not charges:
             return reserve({}, (), moment_of(0.0))
-        self._leases[lease] = charges
+        self._leases[lease] = Lease(charges)
         done, moment, states = await self._run("reserve", lease, self._lease_seconds, charges)
         if done:
             left = [(limit, states.get(limit.state_key)) for limit, _ in charges]
-            return Decision(True, {}, None, None, (), moment, left)
+            decision = Decision(True, {}, None, None, (), moment, left)
+            self._leases[lease] = Lease(charges, decision, monotonic())
+            return decision
         del self._leases[lease]
         return reserve(states, charges, moment)._replace(allowed=False)
 
     async def settle(self, lease: str, used: Mapping[Kind, int]) -> Standings:
         """Turn what was reserved into what was used; a lease that is settled or unknown changes nothing."""
-        charges = self._leases.get(lease)
-        if charges is None:
+        return await self.send_settlement(lease, used) if lease in self._leases else ()
+
+    def send_settlement(self, lease: str, used: Mapping[Kind, int]) -> Coroutine[Any, Any, Standings]:
+        """Settle a lease that is held: as `settle`, but written when this is called, before the reply is awaited."""
+        charges = self._leases[lease].charges
+        reply = self._run("settle", lease, "", charges, used)
+        return self._settled(lease, charges, reply)
+
+    def foresee(self, lease: str, used: Mapping[Kind, int]) -> Standings:
+        """How the limits stand once a lease that is held is settled, as far as the answer to its reservation tells.
+
+        What others have reserved and settled since then is not in it. Empty where that answer never came.
+        """
+        charges, decision, decided = self._leases[lease]
+        if decision is None:
             return ()
-        done, moment, states = await self._run("settle", lease, "", charges, used)
-        self._leases.pop(lease, None)
-        return _standings(states, [limit for limit, _ in charges], moment) if done else ()
+        now = moment_of(decision.moment.seconds + monotonic() - decided)
+        states = {limit.state_key: state for limit, state in decision.left if state}
+        states.update(settle(states, charges, used, decision.moment, now))
+        return _standings(states, [limit for limit, _ in charges], now)
 
     async def seed(self, budgets: Mapping[Limit, int], month: int) -> None:
         """Raise what was spent of monthly limits to what the ledger knows; another month changes nothing."""
@@ -92,22 +121,31 @@ class RedisQuotaStore:
         """Give up settling a lease; Redis will reap it."""
         self._leases.pop(lease, None)
 
-    async def _run(
+    async def _settled(self, lease: str, charges: Sequence[Charge], reply: Coroutine[Any, Any, Reply]) -> Standings:
+        done, moment, states = await reply
+        self._leases.pop(lease, None)
+        return _standings(states, [limit for limit, _ in charges], moment) if done else ()
+
+    def _run(
         self,
         operation: str,
         lease: str,
         parameter: float | str,
         charges: Sequence[Charge],
         used: Mapping[Kind, int] = NO_USE,
-    ) -> tuple[bool, Moment, dict[str, State]]:
-        """Whether it was done, when, and the states of the charges by key."""
+    ) -> Coroutine[Any, Any, Reply]:
+        """Send it now where there is a connection; the reply is to be awaited."""
         prefix = f"shoal:{{{charges[0][0].tenant}}}:"
         keys = [f"{prefix}leases", f"{prefix}lease:{lease}"]
         words = [operation, repr(self._clock()) if self._clock else "", str(parameter)]
         for limit, cost in charges:
             keys.append(prefix + limit.state_key)
             words += (*_words(limit), str(cost), str(used.get(limit.kind, 0)))
-        verdict, seconds, month, *texts = await self._evaluate(str(len(keys)), *keys, *words)
+        words = [str(len(keys)), *keys, *words]
+        return self._reply(self._client.call("EVALSHA", self._sha, *words), words, charges)
+
+    async def _reply(self, sent: Coroutine[Any, Any, Any], words: Sequence[str], charges: Sequence[Charge]) -> Reply:
+        verdict, seconds, month, *texts = await self._evaluated(sent, words)
         states = {
             limit.state_key: State(*map(float, text.split()))
             for (limit, _), text in zip(charges, texts, strict=True)
@@ -115,10 +153,10 @@ class RedisQuotaStore:
         }
         return verdict == 1, Moment(float(seconds), month), states
 
-    async def _evaluate(self, *words: str) -> Any:
+    async def _evaluated(self, sent: Coroutine[Any, Any, Any], words: Sequence[str]) -> Any:
         try:
             try:
-                return await self._client.call("EVALSHA", self._sha, *words)
+                return await sent
             except RedisRefused as refusal:
                 if refusal.code != "NOSCRIPT":
                     raise

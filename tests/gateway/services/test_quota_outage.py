@@ -1,20 +1,28 @@
 import asyncio
+import gc
 
 import pytest
 import structlog
 
-from gateway.errors import Unavailable
+from gateway.errors import ConcurrencyExceeded, Unavailable
 from gateway.observability import GatewayMetrics
 from gateway.services import quota_outage
-from gateway.services.quota import NOTHING
+from gateway.services.quota import NOTHING, Quota
 from gateway.services.quota_outage import GuardedQuotaStore
 from gateway.services.redis_quota import RedisQuotaStore
+from gateway.services.snapshot import KeyEntry, TenantEntry
 from policies.quota import Limit
 
 TOKENS = Limit("tenant:tn_1", "tokens", 100, tenant="tn_1")
 PLACES = Limit("tenant:tn_1", "concurrency", 3, tenant="tn_1")
+ONE_PLACE = Limit("tenant:tn_1", "concurrency", 1, tenant="tn_1")
 CHARGES = [(TOKENS, 60), (PLACES, 1)]
 USED = {"requests": 1, "tokens": 10, "tokens_per_month": 10}
+
+
+class NoLedger:
+    def note(self, standings):
+        pass
 
 
 def guarded(redis, work, rule="deny", timeout=0.1):
@@ -109,12 +117,75 @@ def test_what_could_not_be_settled_is_settled_when_the_store_is_back(own_redis):
     async def work(store, metrics):
         assert (await store.reserve("served", CHARGES)).allowed
         own_redis.freeze()
-        assert list(await store.settle("served", USED)) == []
+        await store.settle("served", USED)
+        await until(lambda: not store.up)
         own_redis.thaw()
         await until(lambda: store.up and not store._unsettled)
         assert await remaining(store) == [90, 3]
 
     guarded(own_redis, work)
+
+
+def test_a_settlement_is_sent_before_the_request_goes_on_and_nobody_waits_for_its_reply(own_redis):
+    async def work(store, metrics):
+        await store.reserve("lease", CHARGES)
+        settling = store.settle("lease", USED)
+        with pytest.raises(StopIteration) as returned:
+            settling.send(None)  # whatever it waited for would be handed out here
+        assert own_redis.do("EXISTS", f"shoal:{{tn_1}}:{PLACES.state_key}") == 0
+        assert [standing.remaining for _, standing in returned.value.value] == [90, 3]
+
+    guarded(own_redis, work)
+
+
+def test_settlements_that_fail_together_are_said_once_and_all_made_later(own_redis):
+    async def work(store, metrics):
+        unexpected = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unexpected.append(context))
+        many = Limit("tenant:tn_1", "concurrency", 50, tenant="tn_1")
+        for number in range(50):
+            assert (await store.reserve(f"lease-{number}", [(many, 1)])).allowed
+        own_redis.freeze()
+        with structlog.testing.capture_logs() as said:
+            for number in range(50):
+                await store.settle(f"lease-{number}", USED)
+            await until(lambda: not store.up and not store._settling)
+            assert len(store._unsettled) == 50
+            own_redis.thaw()
+            await until(lambda: store.up and not store._unsettled)
+        assert [entry["event"] for entry in said] == ["quota store away", "quota store back"]
+        [(_, standing)] = await store.peek([many])
+        assert standing.remaining == 50
+        gc.collect()
+        assert unexpected == []
+
+    guarded(own_redis, work)
+
+
+def test_closing_waits_for_the_settlements_that_are_under_way(redis):
+    async def work(store, metrics):
+        await store.reserve("lease", CHARGES)
+        redis.do("SCRIPT", "FLUSH")  # so that one reply is not the end of it
+        await store.settle("lease", USED)
+
+    guarded(redis, work, timeout=2.0)
+    assert redis.do("EXISTS", f"shoal:{{tn_1}}:{PLACES.state_key}") == 0
+
+
+def test_a_client_that_waits_for_each_answer_never_meets_its_own_place(redis):
+    async def work(store, metrics):
+        quota = Quota(store, NoLedger())
+        tenant = TenantEntry("tn_1", "acme", suspended=False, grants=(), limits=(ONE_PLACE,))
+        key = KeyEntry("k1", "key", b"", tenant, None, revoked=False, grants=(), limits=())
+        for _ in range(200):
+            async with quota.reserve(key, ("mini",), model="mini", tokens=5) as reservation:
+                reservation.used = 3
+        first, second = (quota.reserve(key, ("mini",), model="mini", tokens=5) for _ in range(2))
+        async with first:
+            with pytest.raises(ConcurrencyExceeded):
+                await second.__aenter__()
+
+    guarded(redis, work, timeout=2.0)
 
 
 def test_a_reservation_whose_answer_never_came_keeps_nothing(own_redis):
@@ -195,8 +266,9 @@ def test_only_so_many_settlements_are_kept(own_redis, monkeypatch):
         own_redis.kill()
         for number in range(30):
             await store.settle(f"lease-{number}", USED)
+            await until(lambda: not store._settling)
         assert list(store._unsettled) == [f"lease-{number}" for number in range(20, 30)]
-        assert len(store._store._leases) == 10
+        assert set(store._store._leases) - {"probe"} == set(store._unsettled)
 
     guarded(own_redis, work)
 

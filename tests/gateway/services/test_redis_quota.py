@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.redis_address import RedisAddress
-from gateway.redis_client import RedisClient
+from gateway.redis_client import RedisAway, RedisClient
 from gateway.services.memory_quota import MemoryQuotaStore
 from gateway.services.quota import LEASE_SECONDS
 from gateway.services.redis_quota import SCRIPT, RedisQuotaStore
@@ -109,6 +109,34 @@ async def play(store, clock, begin, taken):
             await store.seed({month: facts[0]}, moment_of(clock.now).month)
         elif name == "peek":
             yield list(await store.peek(facts[0]))
+
+
+def test_what_is_foreseen_of_a_settlement_is_what_it_turns_out_to_be(redis):
+    async def compare(store):
+        charges = [(limit, 10 if "tokens" in limit.kind else 1) for limit in LIMITS[:-1]]
+        await store.seed({LIMITS[4]: 50}, (await store.reserve("first", charges)).moment.month)
+        await store.reserve("lease", charges)
+        for lease, use in (("lease", USED), ("more", NOTHING)):
+            await store.reserve(lease, charges)
+            foreseen = store.foresee(lease, use)
+            settled = await store.settle(lease, use)
+            assert [limit for limit, _ in foreseen] == [limit for limit, _ in settled] == LIMITS[:-1]
+            for (_, seen), (_, found) in zip(foreseen, settled, strict=True):
+                assert seen.remaining == found.remaining
+                assert seen.reset_after == pytest.approx(found.reset_after, abs=1.0)
+
+    run(redis.url, compare)
+
+
+def test_of_a_reservation_that_was_never_answered_nothing_is_foreseen(own_redis):
+    async def ask(store):
+        own_redis.kill()
+        with pytest.raises(RedisAway):
+            await store.reserve("lease", [(LIMITS[0], 1)])
+        assert store.holds("lease")
+        assert list(store.foresee("lease", USED)) == []
+
+    run(own_redis.url, ask)
 
 
 REQUESTS, TOKENS, MONTH = LIMITS[0], LIMITS[1], LIMITS[4]
