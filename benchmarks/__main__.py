@@ -10,6 +10,7 @@ BENCHMARKS = (
     "crashes",
     "end_to_end",
     "exact_quotas",
+    "families",
     "gateway",
     "litellm",
     "many_models",

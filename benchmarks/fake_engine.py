@@ -1,8 +1,9 @@
 """An engine node without an engine: speaks the protocol, answers at once (or after `--delay-ms`) with made-up vectors.
 
 It exists to measure the gateway alone and to test it. Vectors depend on the text only and have unit length; a text
-counts one token per word plus two. Texts that steer it: `__sleep <seconds>__` answers late, `__crash__` drops the
-connection, `__error <code>__` answers with that ErrorReply.
+counts one token per word plus two. Prompts, types of inputs and tasks are put before the text as words. A label fits
+by the words that it shares with a text, and is found wherever it stands in one. Texts that steer it:
+`__sleep <seconds>__` answers late, `__crash__` drops the connection, `__error <code>__` answers with that ErrorReply.
 
     python -m benchmarks.fake_engine --port 9100 --dimensions 384
 """
@@ -13,6 +14,7 @@ import math
 import random
 import re
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import cast
 
@@ -23,16 +25,26 @@ import uvloop
 from engine.protocol import (
     MEDIA_TYPE,
     PROTOCOL_VERSION,
+    ClassifyReply,
+    ClassifyRequest,
     EmbedReply,
     EmbedRequest,
+    Entity,
     ErrorReply,
+    ExtractReply,
+    ExtractRequest,
+    LabelScore,
     NodeStatus,
     RerankReply,
     RerankRequest,
+    SparseVector,
     Timings,
 )
 
 DEFAULT_LIMIT = 512
+OWN_LABELS = ("good", "bad")
+MULTI_DIMENSIONS = 4
+"""Of the vectors of tokens."""
 STEERING = re.compile(r"__(sleep|error|crash)(?: ([\w.]+))?__")
 ERROR_STATUS = {"queue_full": 429, "model_loading": 503, "draining": 503, "inference_failed": 500, "unauthorized": 401}
 
@@ -58,6 +70,8 @@ class FakeEngine:
         self.cancelled = 0
         self._embed = msgspec.msgpack.Decoder(EmbedRequest)
         self._rerank = msgspec.msgpack.Decoder(RerankRequest)
+        self._classify = msgspec.msgpack.Decoder(ClassifyRequest)
+        self._extract = msgspec.msgpack.Decoder(ExtractRequest)
         self._encode = msgspec.msgpack.Encoder().encode
 
     def answer(self, path: bytes, authorization: bytes, body: bytes) -> tuple[int, bytes, float]:
@@ -73,6 +87,12 @@ class FakeEngine:
         if path == b"/rerank":
             rerank = self._rerank.decode(body)
             return self._steered(rerank.documents, self._reranked(rerank))
+        if path == b"/classify":
+            classify = self._classify.decode(body)
+            return self._steered([_joined(item) for item in classify.inputs], self._classified(classify))
+        if path == b"/extract":
+            extract = self._extract.decode(body)
+            return self._steered(extract.inputs, self._extracted(extract))
         if path in {b"/load", b"/unload", b"/pin", b"/unpin"}:
             return 200, self._encode(self.status()), 0.0
         return 404, self._encode(ErrorReply("not_found", "No such call.")), 0.0
@@ -81,7 +101,7 @@ class FakeEngine:
         """Healthy, empty and free."""
         return NodeStatus(PROTOCOL_VERSION, "fake", "cpu", self.ready, 2**30, 0, 0, 0, 0.0, [])
 
-    def _steered(self, texts: list[str], reply: EmbedReply | RerankReply | ErrorReply) -> tuple[int, bytes, float]:
+    def _steered(self, texts: list[str], reply: msgspec.Struct) -> tuple[int, bytes, float]:
         delay = self.delay
         for text in texts:
             if "__" not in text or (steering := STEERING.search(text)) is None:
@@ -106,14 +126,45 @@ class FakeEngine:
         if truncated and not request.truncate:
             index = truncated[0]
             return ErrorReply("input_too_long", "Too long.", index=index, limit=limit, actual=counts[index])
-        vectors = b"".join([vector(text, width) for text in request.inputs])
-        return EmbedReply(width, vectors, [min(count, limit) for count in counts], truncated, Timings())
+        said = (request.input_type, request.prompt_name, request.task)
+        before = "".join(f"{word}: " for word in said if word is not None)
+        texts = [before + text for text in request.inputs] if before else request.inputs
+        return EmbedReply(
+            width,
+            b"".join([_numbers(vector(text, width), request.output_dtype) for text in texts])
+            if "dense" in request.outputs
+            else b"",
+            [min(count, limit) for count in counts],
+            truncated,
+            Timings(),
+            sparse=[_sparse(text) for text in texts] if "sparse" in request.outputs else None,
+            multi=[_multi(text) for text in texts] if "multi" in request.outputs else None,
+            multi_dimensions=MULTI_DIMENSIONS if "multi" in request.outputs else None,
+            scale=1 / 127 if request.output_dtype in {"int8", "uint8"} else None,
+            offset=128 if request.output_dtype == "uint8" else 0,
+        )
 
     def _reranked(self, request: RerankRequest) -> RerankReply:
         query = set(request.query.lower().split())
         scores = [_overlap(query, document) for document in request.documents]
         tokens = _count(request.query) + sum(map(_count, request.documents))
         return RerankReply(scores, tokens, [], Timings())
+
+    def _classified(self, request: ClassifyRequest) -> ClassifyReply:
+        labels = request.labels if request.labels is not None else OWN_LABELS
+        texts = [_joined(item) for item in request.inputs]
+        found = []
+        for text in texts:
+            words = set(text.lower().split())
+            scores = sorted((LabelScore(label, _overlap(words, label)) for label in labels), key=lambda fit: -fit.score)
+            found.append([fit for fit in scores if fit.score >= (request.threshold or 0)][: request.top_k])
+        return ClassifyReply(found, list(map(_count, texts)), [], Timings())
+
+    def _extracted(self, request: ExtractRequest) -> ExtractReply:
+        labels = request.labels if request.labels is not None else OWN_LABELS
+        found = [[entity for label in labels for entity in _standing(label, text)] for text in request.inputs]
+        counts = list(map(_count, request.inputs))
+        return ExtractReply([sorted(one, key=lambda entity: entity.start) for one in found], counts, [], Timings())
 
 
 class FakeEngineProtocol(asyncio.Protocol):
@@ -188,6 +239,36 @@ async def _serve_forever(engine: FakeEngine, port: int) -> None:
     async with await serve(engine, port=port) as server:
         print(f"fake engine on http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
         await server.serve_forever()
+
+
+def _numbers(floats: bytes, kind: str) -> bytes:
+    values = memoryview(floats).cast("f").tolist()
+    if kind in {"int8", "uint8"}:
+        offset = 128 if kind == "uint8" else 0
+        return bytes((round(value * 127) + offset) & 255 for value in values)
+    if kind in {"binary", "ubinary"}:
+        bits = int("".join("1" if value > 0 else "0" for value in values).ljust(-(-len(values) // 8) * 8, "0"), 2)
+        whole = bits.to_bytes(-(-len(values) // 8))
+        return bytes(byte ^ 128 for byte in whole) if kind == "binary" else whole
+    return floats
+
+
+def _sparse(text: str) -> SparseVector:
+    places = sorted({len(word) for word in text.split()})
+    return SparseVector(struct.pack(f"<{len(places)}i", *places), struct.pack(f"<{len(places)}f", *places))
+
+
+def _multi(text: str) -> bytes:
+    return b"".join(vector(word, MULTI_DIMENSIONS) for word in text.split() or [""])
+
+
+def _joined(item: str | Sequence[str]) -> str:
+    return item if isinstance(item, str) else " ".join(item)
+
+
+def _standing(label: str, text: str) -> list[Entity]:
+    spans = (match.span() for match in re.finditer(re.escape(label), text)) if label else ()
+    return [Entity(start, end, text[start:end], label, 0.9) for start, end in spans]
 
 
 def _count(text: str) -> int:

@@ -7,20 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from benchmarks.swap import Subject, swap_models
-from engine.batch import TokenIds, pack
+from engine.batch import pack
 from engine.buffers import HostBuffer, device_memory
 from engine.calibration import Shape, powers_of_two
 from engine.device import Device, give_back_memory
 from engine.device_work import ThreadedDevice
-from engine.embedder import Embedder
+from engine.encoded import Encoded
+from engine.heads.vectors import stacked
 from engine.layers.attention import attend_runs, resolve_attention
+from engine.loaded import LoadedModel
 from engine.loading import plan_load
 from engine.out_of_memory import Step
 from engine.protocol import ModelRef
@@ -33,10 +35,10 @@ MIXED = (3, 17, 50, 50, 128, 200, 511)
 """Lengths of the sequences that parity is checked on."""
 
 
-def tokens(lengths: Sequence[int], vocabulary: int, seed: int = 0) -> list[TokenIds]:
+def tokens(lengths: Sequence[int], vocabulary: int, seed: int = 0) -> list[Encoded]:
     """Random sequences of these lengths."""
     generator = np.random.default_rng(seed)
-    return [generator.integers(5, vocabulary, length, dtype=np.int32) for length in lengths]
+    return [Encoded(generator.integers(5, vocabulary, length, dtype=np.int32)) for length in lengths]
 
 
 def copy_limit(device: Device, size: int) -> float:
@@ -50,7 +52,7 @@ def copy_limit(device: Device, size: int) -> float:
     return min(_seconds(copy) for _ in range(RUNS))
 
 
-def swap_in(embedder: Embedder) -> float:
+def swap_in(embedder: LoadedModel) -> float:
     """Seconds from a copy in host memory to a model that can run, its memory asked of the driver; the median."""
     copy, device = embedder.to_host(), embedder.device
     times = []
@@ -68,10 +70,10 @@ def whole_swap(subject: Subject) -> float:
     return asyncio.run(swap_models(subject))
 
 
-def activations(embedder: Embedder, measure: Callable[[Callable[[], object]], int]) -> list[tuple[int, int, int]]:
+def activations(embedder: LoadedModel, measure: Callable[[Callable[[], object]], int]) -> list[tuple[int, int, int]]:
     """Tokens, bytes of a pass over them by `measure`, and bytes by the arithmetic that is used before a load."""
     spec, device = embedder.spec, embedder.device
-    shape = Shape.of(spec.config, longest=spec.max_tokens, itemsize=embedder.layout.dtype.itemsize)
+    shape = Shape.of(spec.config, spec.family, longest=spec.max_tokens, itemsize=embedder.layout.dtype.itemsize)
     found = []
     for size in powers_of_two(device.batch_tokens):
         whole, rest = divmod(size, spec.max_tokens)
@@ -87,29 +89,29 @@ def attention_difference(device: Device, dtype: torch.dtype, heads: int = 12, wi
     random = torch.randn(sum(MIXED), 3, heads, width, generator=generator).to(device.place, dtype)
     q, k, v = random.unbind(1)
     scale = width**-0.5
-    fast = resolve_attention(device.place, dtype)(q, k, v, batch.sequences, scale)
-    exact = attend_runs(q.float(), k.float(), v.float(), batch.sequences, scale)
+    fast = resolve_attention(device.place, dtype)(q, k, v, batch.tokens.sequences, scale)
+    exact = attend_runs(q.float(), k.float(), v.float(), batch.tokens.sequences, scale)
     return float((fast.float() - exact).abs().max())
 
 
-def least_cosine(embedder: Embedder, reference: Embedder) -> float:
+def least_cosine(embedder: LoadedModel, reference: LoadedModel) -> float:
     """Between the vectors of two copies of one model on two devices, over mixed lengths: the least."""
     lengths = [min(length, embedder.spec.max_tokens) for length in MIXED]
     ids = tokens(lengths, embedder.spec.config["vocab_size"])
-    one, other = (model.run(model.pack(ids)) for model in (embedder, reference))
+    one, other = (stacked(model.run(model.pack(ids))) for model in (embedder, reference))
     return float(_cosines(one, other).min())
 
 
-def company_difference(embedder: Embedder) -> float:
+def company_difference(embedder: LoadedModel) -> float:
     """Greatest difference between a text's vector alone and the same among others."""
     lengths = [min(length, embedder.spec.max_tokens) for length in MIXED]
     ids = tokens(lengths, embedder.spec.config["vocab_size"])
-    together = embedder.run(embedder.pack(ids))
-    alone = np.concatenate([embedder.run(embedder.pack([one])) for one in ids])
+    together = stacked(embedder.run(embedder.pack(ids)))
+    alone = np.concatenate([stacked(embedder.run(embedder.pack([one]))) for one in ids])
     return float(np.abs(together - alone).max())
 
 
-def speed(embedder: Embedder, length: int, seconds: float) -> float:
+def speed(embedder: LoadedModel, length: int, seconds: float) -> float:
     """Tokens per second over full batches of texts of one length, packing and the copy of the results included."""
     count = max(embedder.device.batch_tokens // length, 1)
     ids = tokens([length] * count, embedder.spec.config["vocab_size"])
@@ -141,7 +143,7 @@ class TightDevice(ThreadedDevice):
 
     async def run(self, model: Model, packed: Any) -> Any:
         """As any device, if it fits."""
-        if len(packed.input_ids) > self._most:
+        if len(packed) > self._most:
             raise MemoryError
         return await super().run(model, packed)
 
@@ -176,14 +178,15 @@ async def climb_ladder(subject: Subject, work: ThreadedDevice, narrow: Callable[
     )
     try:
         await residency.load(sibling)
-        async with residency.acquire(ref) as model:
+        async with residency.acquire(ref) as loaded:
+            model = cast(LoadedModel, loaded)
             length = min(512, model.spec.max_tokens)
             ids = tokens([length] * (device.batch_tokens // length), model.spec.config["vocab_size"])
-            expected = np.concatenate([model.run(model.pack([one])) for one in ids])
+            expected = np.concatenate([stacked(model.run(model.pack([one]))) for one in ids])
             narrow(model.activation, model.layout.bytes)
             outcomes = await asyncio.gather(*(scheduler.run(model, [one]) for one in ids), return_exceptions=True)
         cosines = [
-            float(_cosines(outcome.vectors, expected[place : place + 1])[0])
+            float(_cosines(stacked(outcome.rows), expected[place : place + 1])[0])
             for place, outcome in enumerate(outcomes)
             if not isinstance(outcome, BaseException)
         ]
@@ -194,7 +197,7 @@ async def climb_ladder(subject: Subject, work: ThreadedDevice, narrow: Callable[
         work.close()
 
 
-def _run(embedder: Embedder, ids: Sequence[TokenIds]) -> object:
+def _run(embedder: LoadedModel, ids: Sequence[Encoded]) -> object:
     return embedder.run(embedder.pack(ids))
 
 

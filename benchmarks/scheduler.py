@@ -21,7 +21,8 @@ from benchmarks.served import starter_folder
 from engine.catalog import describe
 from engine.device import Device, open_device
 from engine.device_work import ThreadedDevice
-from engine.embedder import load_embedder
+from engine.encoded import Encoded
+from engine.loaded import load_model
 from engine.scheduler import Scheduler
 from engine.settings import EngineSettings
 from engine.turns import ModelTurns
@@ -107,7 +108,7 @@ class Name:
 
 
 ROW = np.zeros(384, dtype=np.float32)
-TEXT = [np.zeros(LENGTH, dtype=np.int32)]
+TEXT = [Encoded(np.zeros(LENGTH, dtype=np.int32))]
 
 
 def _overhead_steps() -> dict[str, Step]:
@@ -214,7 +215,7 @@ class Traced:
 
 def _trace_steps(device: Device, seconds: float) -> dict[str, Step]:
     spec = describe(starter_folder())
-    model = load_embedder(spec, device, device.dtype("float32"))
+    model = load_model(spec, device, device.dtype("float32"))
     encoded = [np.array(one.ids, dtype=np.int32) for one in _encode(spec.folder / "tokenizer.json")]
 
     def stepping(callers: int, size: int) -> Callable[[], dict[str, float]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from benchmarks.rounds import Spread, Step, interleave, ratio, spread
 from benchmarks.served import starter_folder
 from engine.buffers import map_memory
 from engine.device import Device, give_back_memory, open_device
-from engine.embedder import Embedder, EmbedderInHost
+from engine.loaded import LoadedModel, ModelInHost
 from engine.loading import plan_load
 from engine.protocol import ModelRef
 from engine.residency import Residency
@@ -47,9 +48,9 @@ class Subject:
     file: Path
     device: Device
 
-    def load(self) -> Embedder:
+    def load(self) -> LoadedModel:
         """From its files, all that a node does."""
-        return plan_load(self.ref, self.device).load()
+        return cast(LoadedModel, plan_load(self.ref, self.device).load())
 
 
 def main(arguments: list[str]) -> None:
@@ -92,7 +93,7 @@ def _steps(subject: Subject) -> Mapping[str, Step]:
     }
 
 
-def _from_host(subject: Subject, copy: EmbedderInHost) -> dict[str, float]:
+def _from_host(subject: Subject, copy: ModelInHost) -> dict[str, float]:
     source = np.ones(copy.layout.bytes, dtype=np.uint8)
     jobs: dict[str, Callable[[], object]] = {"plain copy": source.copy, "swap-in": copy.to_device}
     return _fastest(jobs) | {"through the residency": asyncio.run(swap_models(subject))}

@@ -1,15 +1,22 @@
 """What a batch takes of the device's memory beside the weights: arithmetic before a load, measured after it on CUDA.
 
 The arithmetic counts what is alive at once in one layer, in numbers per token: H is the hidden size, I the
-intermediate one, A the heads, L the length of a sequence.
+intermediate one, A the heads, L the length of a sequence, Q = A D the width of all heads of queries, K that of the
+heads of keys (for most families both are H).
 
-- Feed-forward: input H, and I before and after the activation: H + 2 I.
-- Attention: input H, query, key and value 3 H, scaled query H, result H; in a run of short sequences their copies 3 H,
-  and either the weights before and after the softmax 2 A L, or the weights A L and their product H. Longer sequences
-  never hold weights.
+- Beside: the layer's input H, the same normalised H where it stays, cosines and sines 2 D.
+- Feed-forward: beside, and I before and after the activation: 2 I; where it is gated 3 I, and the result H.
+- Attention: beside, query, key and value Q + 2 K, turned queries and keys Q + K, scaled query Q, result Q; in a run of
+  short sequences their copies 3 Q, and either the weights before and after the softmax 2 A L, or the weights A L and
+  their product Q. Longer sequences never hold weights.
+- Norms in float32: input, squares and result.
 - Result: hidden states in the model's type and once more in float32.
 
-On the CPU it is what counts; a test holds it against what the allocator sees (on the worst lengths, equal to the byte).
+Some of it does not grow with the batch: masks and biases of the longest sequence, DeBERTa's tables of distances and the
+products that it makes together.
+
+On the CPU it is what counts; a test holds it against what the allocator sees, for every family (for BERT's worst
+lengths, equal to the byte).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,38 +25,78 @@ from typing import Any
 
 import torch
 
-from engine.layers.attention import SHORT
+from engine.architectures import LayerFacts, facts_of
+from engine.layers.attention import BLOCK, SHORT
+from engine.layers.disentangled import PRODUCTS
 
 LEAST = 64
 """Tokens; smaller batches are not measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """What decides the activations of a network."""
 
     hidden: int
     intermediate: int
     heads: int
+    key_heads: int
+    head_dim: int
+    layer: LayerFacts
     longest: int
     """Tokens of the longest sequence."""
     itemsize: int
+    window: int
+    """Places to either side that local layers see, at most; 0: there are none."""
+    products: int
+    """L x L products that DeBERTa makes together."""
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], *, longest: int, itemsize: int) -> "Shape":
-        """From a config.json."""
+    def of(cls, config: Mapping[str, Any], family: str, *, longest: int, itemsize: int, place: str = "cpu") -> "Shape":
+        """From a config.json under the common names of its keys."""
         hidden, intermediate, heads = (
             int(config[key]) for key in ("hidden_size", "intermediate_size", "num_attention_heads")
         )
-        return cls(hidden, intermediate, heads, longest, itemsize)
+        return cls(
+            hidden=hidden,
+            intermediate=intermediate,
+            heads=heads,
+            key_heads=config.get("num_key_value_heads") or heads,
+            head_dim=config.get("head_dim") or config.get("attention_head_size") or hidden // heads,
+            layer=facts_of(family).layer,
+            longest=longest,
+            itemsize=itemsize,
+            window=config.get("sliding_window") or config.get("local_attention") or 0,
+            products=PRODUCTS[place],
+        )
 
     def peak(self, tokens: int) -> int:
         """Bytes alive at once in a forward pass over so many tokens, at most."""
-        forward = self.hidden + 2 * self.intermediate
+        layer, floats = self.layer, 4 // self.itemsize
+        queries, keys = self.heads * self.head_dim, self.key_heads * self.head_dim
+        beside = self.hidden * (2 if layer.pre_norm else 1) + 2 * layer.angles * self.head_dim
+        forward = beside + (3 * self.intermediate + self.hidden if layer.gated else 2 * self.intermediate)
         weights = self.heads * min(self.longest, SHORT)
-        attention = 9 * self.hidden + weights + max(self.hidden, weights)
-        result = self.hidden * (1 + 4 // self.itemsize)
-        return tokens * self.itemsize * max(forward, attention, result)
+        asked = queries + 2 * keys + (queries + keys if layer.new_queries else 0)
+        attention = beside + asked + 5 * queries + weights + max(queries, weights)
+        norm = beside + 3 * self.hidden * floats if layer.pre_norm else 0
+        result = self.hidden * (1 + floats)
+        return tokens * self.itemsize * max(forward, attention, norm, result) + self._fixed(tokens)
+
+    def _fixed(self, tokens: int) -> int:
+        """Bytes that do not grow with a batch that has room for the longest sequence."""
+        length = min(self.longest, tokens)
+        block = min(length, BLOCK)
+        numbers = 0
+        if self.layer.masked:
+            # A block of queries with all keys in sight: places away (int64), what is hidden of them, and the mask.
+            numbers += block * min(length, BLOCK + 2 * self.window) * (1 + 12 // self.itemsize)
+        if self.layer.biased:
+            numbers += self.heads * (block * length + 2 * (2 * length - 1) * 4 // self.itemsize)
+        if self.layer.disentangled:
+            together = min(max(self.products, length**2), self.heads * tokens * length)
+            numbers += 3 * together + 4 * (2 * length - 1) * self.heads * self.head_dim
+        return numbers * self.itemsize
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,41 +1,37 @@
-"""What a model folder says of itself, read without loading it: network, pooling, limits, prompts, size.
+"""What a model folder says of itself, read without loading it: network, heads, limits, prompts, size.
 
 Free of torch, so that the command line can look at a model anywhere. Whatever is not understood is refused by name: a
 model that is served almost right is worse than one that is not served.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.adapter_files import tasks_of
+from engine.architectures import FALLBACK, first_position
 from engine.checkpoint import FLOATS, TensorEntry, read_checkpoint
-from engine.errors import ArchitectureUnknown, CheckpointCorrupt, FolderIncomplete, ModelInvalid
-from engine.pooling_config import read_pooling
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """One of the networks written in `engine/models`."""
-
-    family: str
-    position_offset: int = 0
-    """Rows of the position table that come before the first token's."""
-
-
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "BertModel": Architecture("bert"),
-    "BertForMaskedLM": Architecture("bert"),
-}
-"""By the name that `config.json` gives in `architectures`."""
-
-MODULES = ("Transformer", "Pooling", "Normalize")
-"""The sentence-transformers modules that are known, in the only order that is."""
+from engine.errors import FolderIncomplete
+from engine.fallback import recognise
+from engine.folder import (
+    NETWORKS,
+    ModelFolder,
+    Module,
+    inside,
+    positive,
+    read_modules,
+    read_optional,
+    routed,
+)
+from engine.head_config import read_heads
+from engine.head_spec import HeadSpec
+from engine.nested_config import network_config
 
 LIMIT_FILES = tuple(
     f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert", "xlm-roberta")
 )
+UNTYPED = "TokenizersBackend"
 NO_LIMIT = 1_000_000
 """Tokenizers write 1e30 where they know no limit."""
 
@@ -48,23 +44,40 @@ class ModelSpec:
     """Where the network and its tokenizer lie: the model folder, or its Transformer module's."""
     architecture: str
     family: str
-    outputs: tuple[str, ...]
+    heads: tuple[HeadSpec, ...]
     dimensions: int
+    """Of its dense vectors; of a model that gives none, of what it gives."""
     max_tokens: int
     """Longest input, special tokens included."""
-    pooling: str
     normalize: bool
+    """Dense vectors have length 1."""
     matryoshka: tuple[int, ...]
     """Widths that a vector may be cut to; empty where the model was not trained for it."""
     prompts: Mapping[str, str]
     default_prompt: str
+    typed: bool
+    """The network is told which of two texts a token is of, by the word of its tokenizer's files."""
+    tasks: tuple[str, ...]
+    """Those that its own checkpoint has adapters for (Jina v3)."""
     lowercase: bool
     """Texts are lower-cased before they are tokenized, whatever the tokenizer does."""
     weight_bytes: int
     """As stored."""
     config: Mapping[str, Any]
-    """The network's config.json."""
+    """The network's config.json, under the common names of its keys."""
     tensors: Mapping[str, TensorEntry]
+    prefix: str | None
+    """Of the network's tensors; None: the family's own."""
+
+    @property
+    def native(self) -> bool:
+        """Unpadded, by our own code; else in the library transformers."""
+        return self.family != FALLBACK
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What may be asked of it."""
+        return tuple(head.output for head in self.heads)
 
     def resident_bytes(self, itemsize: int) -> int:
         """Bytes of the weights in memory, `itemsize` bytes a number: an upper bound, for a few tensors go unused."""
@@ -73,34 +86,44 @@ class ModelSpec:
 
 def describe(folder: Path) -> ModelSpec:
     """Read a model folder: its configs and the headers of its weights."""
-    modules = _read_modules(folder)
-    network = _inside(folder, modules["Transformer"])
-    config = _read_json(network, "config.json")
-    architecture = _architecture(config)
-    dimensions = _positive(config, "hidden_size")
-    settings = _read_optional(folder, "config_sentence_transformers.json")
-    limits = next((found for name in LIMIT_FILES if (found := _read_optional(network, name))), {})
+    queries, modules = routed(folder, read_modules(folder))
+    network = _network(folder, modules)
+    name, architecture, config = recognise(network_config(network))
+    settings = read_optional(folder, "config_sentence_transformers.json")
+    limits = next((found for name in LIMIT_FILES if (found := read_optional(network, name))), {})
     if not (network / "tokenizer.json").is_file():
         raise FolderIncomplete(f"{network} has no tokenizer.json. Save the model's fast tokenizer beside its weights.")
-    prompts = {str(name): str(text) for name, text in (settings.get("prompts") or {}).items()}
-    pooling = "mean"
-    if "Pooling" in modules:
-        pooling = read_pooling(
-            _read_json(_inside(folder, modules["Pooling"]), "config.json"), has_prompts=any(prompts.values())
+    tokenizer = read_optional(network, "tokenizer_config.json")
+    named = settings.get("prompts") or config.get("task_instructions") or {}
+    prompts = {str(name): str(text) for name, text in named.items()}
+    checkpoint = read_checkpoint(network)
+    heads = read_heads(
+        ModelFolder(
+            path=folder,
+            network=network,
+            modules=modules,
+            queries=queries,
+            architecture=architecture,
+            config=config,
+            settings=settings,
+            tensors=checkpoint,
         )
-    tensors = read_checkpoint(network)
+    )
+    tensors = {**checkpoint, **heads.tensors}
     return ModelSpec(
         folder=network,
-        architecture=config["architectures"][0],
+        architecture=name,
         family=architecture.family,
-        outputs=("dense",),
-        dimensions=dimensions,
-        max_tokens=_max_tokens(config, architecture, limits, _read_optional(network, "tokenizer_config.json")),
-        pooling=pooling,
-        normalize="Normalize" in modules,
-        matryoshka=_matryoshka(config, dimensions),
+        heads=heads.specs,
+        dimensions=heads.dimensions,
+        max_tokens=_max_tokens(config, architecture.family, limits, tokenizer, heads.longest),
+        normalize=heads.normalize,
+        prefix=heads.prefix,
+        matryoshka=_matryoshka(config, heads.dimensions),
         prompts=prompts,
         default_prompt=prompts.get(settings.get("default_prompt_name") or "", ""),
+        typed=_is_typed(tokenizer),
+        tasks=tasks_of(config, checkpoint),
         lowercase=bool(limits.get("do_lower_case")),
         weight_bytes=sum(entry.nbytes for entry in tensors.values()),
         config=config,
@@ -108,43 +131,28 @@ def describe(folder: Path) -> ModelSpec:
     )
 
 
-def _read_modules(folder: Path) -> Mapping[str, str]:
-    """Path of each module of `modules.json` by its kind. Without that file: a bare network, pooled by mean."""
-    if not (folder / "modules.json").is_file():
-        return {"Transformer": ""}
-    listed = _parse(folder / "modules.json")
-    try:
-        modules = [(str(module["type"]), str(module["path"])) for module in listed]
-    except (TypeError, KeyError) as error:
-        raise ModelInvalid(f"{folder / 'modules.json'} is not a list of modules with a type and a path.") from error
-    kinds = [name.rsplit(".", 1)[-1] if name.startswith("sentence_transformers.") else name for name, _ in modules]
-    if unknown := [kind for kind in kinds if kind not in MODULES]:
-        raise ArchitectureUnknown(f"The model uses modules that are not known here: {', '.join(unknown)}.")
-    if kinds not in (list(MODULES[:2]), list(MODULES)):
-        raise ArchitectureUnknown(
-            f"The model's modules are {', '.join(kinds)}; known are {', '.join(MODULES)}, in that order."
-        )
-    return dict(zip(kinds, (path for _, path in modules), strict=True))
-
-
-def _architecture(config: Mapping[str, Any]) -> Architecture:
-    match config.get("architectures"):
-        case [str(name)] if name in ARCHITECTURES:
-            return ARCHITECTURES[name]
-        case named:
-            raise ArchitectureUnknown(
-                f"The architecture {named or config.get('model_type')!r} is not known here. "
-                f"Known: {', '.join(ARCHITECTURES)}."
-            )
+def _network(folder: Path, modules: Sequence[Module]) -> Path:
+    """Where the network lies: in its module's folder, or in the model's."""
+    return inside(folder, next((module.path for module in modules if module.kind in NETWORKS), ""))
 
 
 def _max_tokens(
-    config: Mapping[str, Any], architecture: Architecture, limits: Mapping[str, Any], tokenizer: Mapping[str, Any]
+    config: Mapping[str, Any],
+    family: str,
+    limits: Mapping[str, Any],
+    tokenizer: Mapping[str, Any],
+    longest: int | None,
 ) -> int:
     """The least of what the position table, the tokenizer and sentence-transformers' own setting allow."""
-    allowed = [_positive(config, "max_position_embeddings") - architecture.position_offset]
+    allowed = [longest or positive(config, "max_position_embeddings") - first_position(config, family)]
     claims = (limits.get("max_seq_length"), tokenizer.get("model_max_length"))
     return min(allowed + [int(claim) for claim in claims if isinstance(claim, int | float) and 0 < claim < NO_LIMIT])
+
+
+def _is_typed(tokenizer: Mapping[str, Any]) -> bool:
+    """Whether the reference would pass types of tokens; transformers 5 does for tokenizers of a named class only."""
+    named = tokenizer.get("model_input_names")
+    return "token_type_ids" in named if named else tokenizer.get("tokenizer_class") != UNTYPED
 
 
 def _matryoshka(config: Mapping[str, Any], dimensions: int) -> tuple[int, ...]:
@@ -153,37 +161,3 @@ def _matryoshka(config: Mapping[str, Any], dimensions: int) -> tuple[int, ...]:
     if isinstance(widths, list) and all(isinstance(width, int) and 0 < width <= dimensions for width in widths):
         return tuple(sorted(set(widths)))
     return tuple(range(1, dimensions + 1)) if config.get("is_matryoshka") is True else ()
-
-
-def _positive(config: Mapping[str, Any], key: str) -> int:
-    value = config.get(key)
-    if not isinstance(value, int) or value < 1:
-        raise ModelInvalid(f"config.json says {key} is {value!r}; a positive number is needed.")
-    return value
-
-
-def _inside(folder: Path, part: str) -> Path:
-    """A module's folder; it may be the model folder itself, and nothing outside of it."""
-    if Path(part).is_absolute() or ".." in Path(part).parts:
-        raise ModelInvalid(f"modules.json points outside of the model folder: {part!r}.")
-    return folder / part
-
-
-def _read_json(folder: Path, name: str) -> Mapping[str, Any]:
-    if not (folder / name).is_file():
-        raise FolderIncomplete(f"{folder} has no {name}.")
-    parsed = _parse(folder / name)
-    if not isinstance(parsed, dict):
-        raise ModelInvalid(f"{folder / name} is not a JSON object.")
-    return parsed
-
-
-def _read_optional(folder: Path, name: str) -> Mapping[str, Any]:
-    return _read_json(folder, name) if (folder / name).is_file() else {}
-
-
-def _parse(file: Path) -> Any:
-    try:
-        return json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointCorrupt(f"{file} is not JSON.") from error

@@ -1,61 +1,43 @@
-"""What a checkpoint holds, read from the safetensors headers alone: names, types, shapes, sizes; no tensor is touched.
+"""What a checkpoint holds, by what its files say of themselves: names, types, shapes, sizes; no tensor is touched.
 
-Format: 8 bytes little-endian header length N, N bytes of JSON `{name: {dtype, shape, data_offsets}}`, then the data
-(github.com/huggingface/safetensors, "Format"). Every claim of a header is checked against the file first.
+Safetensors: 8 bytes little-endian header length N, N bytes of JSON `{name: {dtype, shape, data_offsets}}`, then data
+(github.com/huggingface/safetensors, "Format"). Every claim of a header is checked against the file first. Torch's own
+files (`pickled.py`) are read where there are no safetensors.
 """
 
 import json
-import math
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from engine.errors import CheckpointCorrupt, FolderIncomplete
+from engine.pickled import read_pickled
+from engine.tensor_entry import BITS, FLOATS, MAX_HEADER_BYTES, TensorEntry
+
+__all__ = ["FLOATS", "TensorEntry", "read_checkpoint", "read_header", "read_part"]
 
 SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-MAX_HEADER_BYTES = 100_000_000
-"""The limit of the safetensors library."""
-
-BITS = {
-    **dict.fromkeys(("F64", "I64", "U64"), 64),
-    **dict.fromkeys(("F32", "I32", "U32"), 32),
-    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
-    **dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 8),
-}
-FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
-
-
-@dataclass(frozen=True, slots=True)
-class TensorEntry:
-    """One tensor as its file's header describes it."""
-
-    file: Path
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-    """Of its first byte in the file."""
-    nbytes: int
-
-    @property
-    def elements(self) -> int:
-        """How many numbers it has."""
-        return math.prod(self.shape)
+PICKLED = "pytorch_model.bin"
+INDEX = ".index.json"
+"""Beside either name: which file of many holds what."""
 
 
 def read_checkpoint(folder: Path) -> Mapping[str, TensorEntry]:
     """Every tensor of the folder's checkpoint, in one file or many, by name."""
-    if (folder / INDEX).is_file():
-        return _read_indexed(folder)
-    if (folder / SINGLE).is_file():
-        return read_header(folder / SINGLE)
-    if any(folder.glob("*.bin")):
-        raise FolderIncomplete(
-            f"{folder} has pickled weights only. Convert them to {SINGLE}: a pickle can run code and is not loaded."
-        )
-    raise FolderIncomplete(f"{folder} has no weights: neither {SINGLE} nor {INDEX}.")
+    for name, read in READERS.items():
+        if (folder / (name + INDEX)).is_file():
+            return _read_indexed(folder, name + INDEX, read)
+        if (folder / name).is_file():
+            return read(folder / name)
+    raise FolderIncomplete(f"{folder} has no weights: none of {', '.join(READERS)}, in one file or with an index.")
+
+
+def read_part(folder: Path, name: str) -> Mapping[str, TensorEntry] | None:
+    """Every tensor of a file of weights of this name, whatever it is stored as; None where there is none."""
+    if (file := folder / f"{name}.safetensors").is_file():
+        return read_header(file)
+    return read_pickled(file) if (file := folder / f"{name}.pt").is_file() else None
 
 
 def read_header(file: Path) -> Mapping[str, TensorEntry]:
@@ -74,23 +56,27 @@ def read_header(file: Path) -> Mapping[str, TensorEntry]:
     return tensors
 
 
-def _read_indexed(folder: Path) -> Mapping[str, TensorEntry]:
-    index = folder / INDEX
-    weight_map = _parse_object(index, index.read_bytes()).get("weight_map")
+Reader = Callable[[Path], Mapping[str, TensorEntry]]
+READERS: Mapping[str, Reader] = {SINGLE: read_header, PICKLED: read_pickled}
+"""The first whose files are there has the word."""
+
+
+def _read_indexed(folder: Path, index: str, read: Reader) -> Mapping[str, TensorEntry]:
+    weight_map = _parse_object(folder / index, (folder / index).read_bytes()).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointCorrupt(f"{INDEX} has no weight_map.")
+        raise CheckpointCorrupt(f"{index} has no weight_map.")
     tensors: dict[str, TensorEntry] = {}
     for name in sorted({str(file) for file in weight_map.values()}):
         if Path(name).name != name:
-            raise CheckpointCorrupt(f"{INDEX} names {name!r}, which is not a file beside it.")
+            raise CheckpointCorrupt(f"{index} names {name!r}, which is not a file beside it.")
         if not (folder / name).is_file():
-            raise FolderIncomplete(f"{folder} lacks {name}, which {INDEX} names.")
-        for tensor, entry in read_header(folder / name).items():
+            raise FolderIncomplete(f"{folder} lacks {name}, which {index} names.")
+        for tensor, entry in read(folder / name).items():
             if weight_map.get(tensor) != name:
-                raise CheckpointCorrupt(f"{name} holds {tensor}, which {INDEX} does not place there.")
+                raise CheckpointCorrupt(f"{name} holds {tensor}, which {index} does not place there.")
             tensors[tensor] = entry
     if lost := sorted(set(weight_map) - set(tensors)):
-        raise CheckpointCorrupt(f"{INDEX} names tensors that no file holds: {', '.join(lost[:5])}.")
+        raise CheckpointCorrupt(f"{index} names tensors that no file holds: {', '.join(lost[:5])}.")
     return tensors
 
 

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from engine.batch import TokenIds
-from engine.waiting import Model, Rows
+from engine.encoded import Encoded
+from engine.waiting import Model, Row
 
 
 class DeviceWork(Protocol):
     """Runs what the scheduler decided. Called on the scheduler's loop."""
 
-    async def pack(self, model: Model, token_ids: Sequence[TokenIds]) -> Any:
+    async def pack(self, model: Model, encoded: Sequence[Encoded]) -> Any:
         """Prepare a batch, beside those that run."""
         ...
 
-    async def run(self, model: Model, packed: Any) -> Rows:
+    async def run(self, model: Model, packed: Any) -> Sequence[Row]:
         """One row per sequence. Raises torch.OutOfMemoryError or MemoryError where a smaller batch may fit."""
         ...
 
@@ -28,11 +28,11 @@ class ThreadedDevice:
         self._packing = ThreadPoolExecutor(1, "prepare")
         self._running = ThreadPoolExecutor(workers, "device")
 
-    async def pack(self, model: Model, token_ids: Sequence[TokenIds]) -> Any:
+    async def pack(self, model: Model, encoded: Sequence[Encoded]) -> Any:
         """In the packing thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._packing, model.pack, token_ids)
+        return await asyncio.get_running_loop().run_in_executor(self._packing, model.pack, encoded)
 
-    async def run(self, model: Model, packed: Any) -> Rows:
+    async def run(self, model: Model, packed: Any) -> Sequence[Row]:
         """In a worker's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._running, model.run, packed)
 

@@ -5,6 +5,8 @@ EngineError                        code                     status
 │   ├── BodyTooLarge               bad_request              413
 │   ├── DimensionsUnsupported      dimensions_unsupported   400
 │   ├── InputTooLong               input_too_long           400
+│   ├── QueryTooLong               input_too_long           400
+│   ├── LabelsTooLong              input_too_long           400
 │   └── TaskUnsupported            task_unsupported         400
 ├── Unauthorized                   unauthorized             401
 ├── RouteNotFound                  not_found                404
@@ -16,6 +18,7 @@ EngineError                        code                     status
 │   │   ├── FolderIncomplete       model_invalid            422
 │   │   ├── ArchitectureUnknown    model_invalid            422
 │   │   ├── CheckpointCorrupt      model_invalid            422
+│   │   ├── WeightsRefused         model_invalid            422
 │   │   └── WeightMismatch         model_invalid            422
 │   ├── ModelTooLarge              model_too_large          422
 │   ├── LoadTimedOut               load_timed_out           503  come back
@@ -100,6 +103,35 @@ class InputTooLong(BadRequest):
         )
 
 
+class QueryTooLong(BadRequest):
+    """What every pair of a request begins with leaves no room for its other text; truncation would not help."""
+
+    code = "input_too_long"
+
+    def __init__(self, *, limit: int, actual: int, what: str = "query") -> None:
+        super().__init__(
+            f"The {what} alone has {actual} tokens, with those that frame a pair; the model takes {limit} of a pair. "
+            "Shorten it.",
+            index=-1,
+            limit=limit,
+            actual=actual,
+        )
+
+
+class LabelsTooLong(BadRequest):
+    """Labels leave a text no room; truncation would not help."""
+
+    code = "input_too_long"
+
+    def __init__(self, *, limit: int, actual: int) -> None:
+        super().__init__(
+            f"The labels have {actual} tokens, with those that frame them; the model takes {limit}. Give fewer or "
+            "shorter ones.",
+            limit=limit,
+            actual=actual,
+        )
+
+
 class TaskUnsupported(BadRequest):
     """The model can not do what is asked of it."""
 
@@ -162,6 +194,10 @@ class ArchitectureUnknown(ModelInvalid):
 
 class CheckpointCorrupt(ModelInvalid):
     """A weight file that is not what its header says."""
+
+
+class WeightsRefused(ModelInvalid):
+    """A weight file in a form that is not read here, or that would have to be run."""
 
 
 class WeightMismatch(ModelInvalid):

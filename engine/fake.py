@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.batch import TokenIds
-from engine.heads.vectors import Vectors
+from engine.encoded import Encoded, Row
 from engine.virtual_time import VirtualWork
 
 
@@ -72,13 +71,16 @@ class FakeModel:
         """On the device."""
         return self.spec.bytes
 
-    def pack(self, token_ids: Sequence[TokenIds]) -> Sequence[TokenIds]:
+    def pack(self, encoded: Sequence[Encoded]) -> Sequence[Encoded]:
         """As it is."""
-        return token_ids
+        return encoded
 
-    def run(self, batch: Sequence[TokenIds]) -> Vectors:
-        """One row per sequence: (B, 3)."""
-        return np.array([(self.spec.number, ids[0], len(ids)) for ids in batch], dtype=np.float32)
+    def run(self, batch: Sequence[Encoded]) -> list[Row]:
+        """One vector (3,) per sequence."""
+        return [
+            {"dense": np.array((self.spec.number, sequence.ids[0], len(sequence)), dtype=np.float32)}
+            for sequence in batch
+        ]
 
     def to_host(self) -> "FakeHostCopy":
         """Leave the device for host memory."""
@@ -144,10 +146,10 @@ class FakeMachine:
         self.work.spend(spec.load_seconds)
         return FakeModel(spec, self)
 
-    async def pack(self, model: Any, token_ids: Sequence[TokenIds]) -> Any:
+    async def pack(self, model: Any, encoded: Sequence[Encoded]) -> Any:
         """Prepare a batch, in `pack_seconds`."""
         await asyncio.sleep(self._pack_seconds)
-        return model.pack(token_ids)
+        return model.pack(encoded)
 
     async def run(self, model: Any, packed: Any) -> Sequence[Any]:
         """Run a batch for as long as its tokens take. The model must be on the device from beginning to end."""
@@ -169,8 +171,8 @@ class FakeMachine:
 
 
 @lru_cache(maxsize=65536)
-def fake_tokens(length: int, first: int = 0) -> TokenIds:
-    """A text of so many tokens whose first is `first`: (L,)."""
+def fake_tokens(length: int, first: int = 0) -> Encoded:
+    """A text of so many tokens whose first is `first`."""
     ids = np.zeros(length, dtype=np.int32)
     ids[0] = first
-    return ids
+    return Encoded(ids)

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -31,6 +31,8 @@ class Layout:
     dtype: torch.dtype
     slots: tuple[Slot, ...]
     bytes: int
+    tied: Mapping[str, str] = field(default_factory=dict)
+    """Other names of parameters, by which the network has them too."""
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -47,7 +49,8 @@ class Layout:
 
     def bind(self, flat: Tensor) -> nn.Module:
         """The network over the weights in a buffer. It shares everything else with the blank one."""
-        return _bind(self.blank, self.views(flat), "")
+        views = self.views(flat)
+        return _bind(self.blank, {**views, **{name: views[first] for name, first in self.tied.items()}}, "")
 
 
 def lay_out(blank: nn.Module, dtype: torch.dtype) -> Layout:
@@ -58,7 +61,10 @@ def lay_out(blank: nn.Module, dtype: torch.dtype) -> Layout:
     for name, parameter in blank.named_parameters():
         slots.append(Slot(name, tuple(parameter.shape), offset))
         offset += -(-parameter.numel() // step) * step
-    return Layout(blank, dtype, tuple(slots), offset * dtype.itemsize)
+    firsts = {id(parameter): name for name, parameter in blank.named_parameters()}
+    every = blank.named_parameters(remove_duplicate=False)
+    tied = {name: firsts[id(parameter)] for name, parameter in every if firsts[id(parameter)] != name}
+    return Layout(blank, dtype, tuple(slots), offset * dtype.itemsize, tied)
 
 
 def _bind(blank: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> nn.Module:

@@ -2,28 +2,61 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
-from engine.catalog import describe
-from engine.device import Device
-from engine.embedder import Embedder, plan_embedder
-from engine.errors import ModelError, ModelInvalid, OutOfMemory, SourceNotFound
+from engine.adapter import LoadedAdapter, plan_adapter
+from engine.adapter_files import CONFIG, read_adapter, read_task
+from engine.catalog import ModelSpec, describe
+from engine.device import Device, open_device
+from engine.errors import ArchitectureUnknown, ModelError, ModelInvalid, OutOfMemory, SourceNotFound
+from engine.layers.attention import resolve_attention
+from engine.loaded import LoadedModel, Network, key_maps, plan_model
 from engine.protocol import ModelRef
+from engine.settings import EngineSettings
 from engine.source import resolve
 from engine.tiers import LoadPlan
 
+OWN = "#"
+"""Before the name of a task: an adapter that lies in the model's own checkpoint (Jina v3)."""
 
-def plan_load(ref: ModelRef, device: Device) -> LoadPlan[Embedder]:
-    """Find a model, read what it is, and how many bytes it will take. Blocks, and may download."""
+
+def plan_load(ref: ModelRef, device: Device) -> LoadPlan[LoadedModel | LoadedAdapter]:
+    """Find a model or an adapter, read what it is, and how many bytes it will take. Blocks, and may download."""
+    plan: LoadPlan[LoadedModel] | LoadPlan[LoadedAdapter]
     with naming(ref):
-        plan = plan_embedder(describe(resolve(ref.source, ref.revision)), device, device.dtype(ref.dtype))
+        spec, dtype = describe(resolve(ref.source, ref.revision)), device.dtype(ref.dtype)
+        if ref.adapter is None:
+            plan = plan_model(spec, device, dtype)
+        else:
+            plan = _plan_adapter(spec, ref.adapter, device, dtype)
 
-    def load() -> Embedder:
+    def load() -> LoadedModel | LoadedAdapter:
         with naming(ref):
             return plan.load()
 
     return LoadPlan(plan.bytes, load, plan.activation)
+
+
+def _plan_adapter(spec: ModelSpec, adapter: str, device: Device, dtype: torch.dtype) -> LoadPlan[LoadedAdapter]:
+    if not spec.native:
+        raise ArchitectureUnknown("Adapters go with architectures that are written here; this runs in transformers.")
+    if adapter.startswith(OWN):
+        pairs = read_task(spec.config, spec.tensors, adapter.removeprefix(OWN))
+    else:
+        source, at, revision = adapter.partition("@")
+        if Path(adapter).is_dir():
+            source, at = adapter, ""
+        pairs = read_adapter(resolve(source, revision if at else None, (CONFIG,)))
+    with torch.inference_mode(), torch.device("meta"):
+        blank = Network(spec, resolve_attention(device.place, dtype))
+    return plan_adapter(pairs, blank, key_maps(spec, blank.body), device, dtype)
+
+
+def check_adapter(spec: ModelSpec, adapter: str) -> None:
+    """Hold an adapter against its base. Raises ModelInvalid by name."""
+    _plan_adapter(spec, adapter, open_device(EngineSettings(device="cpu")), torch.float32)
 
 
 @contextmanager
@@ -44,4 +77,5 @@ def naming(ref: ModelRef) -> Iterator[None]:
 
 
 def _named(ref: ModelRef, cause: str) -> str:
-    return f"The model {ref.id} can not be served: {cause}"
+    what = f"The adapter {ref.adapter} of the model {ref.id}" if ref.adapter else f"The model {ref.id}"
+    return f"{what} can not be served: {cause}"

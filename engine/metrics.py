@@ -101,6 +101,11 @@ class _StatusGauges(Collector):
             ("memory_used_bytes", "Bytes of device memory that models take.", status.memory_used),
             ("host_budget_bytes", "Bytes of host memory for models that left the device.", status.host_budget),
             ("host_used_bytes", "Bytes of host memory that such models take.", status.host_used),
+            (
+                "fallback_models",
+                "Models on the device that run, padded, in the library transformers.",
+                sum(not model.native for model in status.models),
+            ),
             ("models_pinned", "Models that are never evicted.", sum(model.pinned for model in status.models)),
             (
                 "models_in_use",

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from engine.batch import TokenIds
 from engine.device_work import DeviceWork
+from engine.encoded import Encoded
 from engine.errors import EngineError, OutOfMemory
 from engine.waiting import Model, Row
 
@@ -53,7 +53,7 @@ async def free_nothing(_model: Model, _step: int) -> bool:
 async def run_fitting(
     work: DeviceWork,
     model: Model,
-    token_ids: Sequence[TokenIds],
+    encoded: Sequence[Encoded],
     packed: Any,
     free_memory: FreeMemory = free_nothing,
     last: Step = Step.RUN,
@@ -63,7 +63,7 @@ async def run_fitting(
 
     `on_step` is told of every step that is taken.
     """
-    alone = len(token_ids) == 1
+    alone = len(encoded) == 1
     freed = True
     while True:
         if freed:
@@ -74,13 +74,13 @@ async def run_fitting(
         last = next_step(last, alone=alone, freed=freed)
         on_step(last)
         if last is Step.FAIL:
-            return [OutOfMemory(f"The device's memory does not hold a forward pass over {len(token_ids[0])} tokens.")]
+            return [OutOfMemory(f"The device's memory does not hold a forward pass over {len(encoded[0])} tokens.")]
         if last is Step.HALVE:
             break
         freed = await free_memory(model, last)
     del packed
-    middle = len(token_ids) // 2
+    middle = len(encoded) // 2
     outcomes: list[Row | EngineError] = []
-    for half in (token_ids[:middle], token_ids[middle:]):
+    for half in (encoded[:middle], encoded[middle:]):
         outcomes += await run_fitting(work, model, half, await work.pack(model, half), free_memory, Step.HALVE, on_step)
     return outcomes

@@ -7,6 +7,8 @@ register of its own and serves whatever the gateway's register says.
 |---|---|---|
 | `POST /embed` | `EmbedRequest` | `EmbedReply` |
 | `POST /rerank` | `RerankRequest` | `RerankReply` |
+| `POST /classify` | `ClassifyRequest` | `ClassifyReply` |
+| `POST /extract` | `ExtractRequest` | `ExtractReply` |
 | `POST /load`, `POST /unload` | `ModelRequest` | `NodeStatus` |
 | `POST /pin`, `POST /unpin` | `ModelRequest` | `NodeStatus` |
 | `GET /status` | | `NodeStatus` |
@@ -27,6 +29,16 @@ Lane = Literal["interactive", "bulk"]
 Tier = Literal["device", "host", "loading", "failed"]
 """Where a model is. One that is in neither memory is not listed."""
 
+InputType = Literal["query", "document"]
+"""What a text is to a search."""
+
+OutputType = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+"""Of the numbers of dense vectors. `int8` and `uint8` are one number each, `binary` and `ubinary` one bit each."""
+
+Aggregation = Literal["none", "simple", "first", "average", "max"]
+"""Of labelled tokens: each by itself; neighbours of one label together; and before that the tokens of a word by its
+first, by their mean, or by their surest (transformers' `aggregation_strategy`)."""
+
 
 class ModelRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a node must know to load and serve one model of the register."""
@@ -40,6 +52,10 @@ class ModelRef(msgspec.Struct, frozen=True, omit_defaults=True):
     max_tokens: int | None = None
     """Cuts inputs shorter than the model's own limit; never longer."""
     pinned: bool = False
+    adapter: str | None = None
+    """A low-rank adapter (LoRA) that changes the model for this request: a hub id, with `@revision` where it matters,
+    or the path of an adapter's folder on the node. All else is the base model's, which requests with other adapters,
+    or with none, share in memory and in batches."""
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -60,6 +76,15 @@ class EmbedRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Matryoshka width: slice, then renormalise. An error where the model was not trained for it."""
     truncate: bool = True
     """False: an input longer than the model's limit is the error `input_too_long` instead of being cut."""
+    outputs: tuple[str, ...] = ("dense",)
+    """Of `dense`, `sparse` and `multi`; what the model does not give is the error `task_unsupported`."""
+    input_type: InputType | None = None
+    """Chooses among the model's own prompts and, where it treats them differently, how it reads the text."""
+    prompt_name: str | None = None
+    """One of the model's own prompts; it goes before `task` and `input_type`."""
+    task: str | None = None
+    """One of the tasks that the model was trained for, such as `retrieval.query`; it goes before `input_type`."""
+    output_dtype: OutputType = "float32"
     flow: str = ""
     """An opaque fairness key: flows share the device by weight, whatever each of them sends."""
     weight: float = 1.0
@@ -69,17 +94,34 @@ class EmbedRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Seconds for which the caller still waits. What has not begun by then is the error `deadline_passed`."""
 
 
+class SparseVector(msgspec.Struct, frozen=True):
+    """The dimensions of the vocabulary that are not 0, ascending."""
+
+    indices: bytes
+    """Little-endian int32."""
+    values: bytes
+    """Little-endian float32, one for each index."""
+
+
 class EmbedReply(msgspec.Struct, frozen=True):
-    """One vector per input, in order."""
+    """What was asked for of each input, in order."""
 
     dimensions: int
     vectors: bytes
-    """`len(inputs) * dimensions` little-endian float32, row after row."""
+    """`len(inputs) * dimensions` little-endian numbers of `output_dtype`, row after row; of the binary types one bit
+    a dimension, the first the highest of its byte. Empty where `dense` was not asked for."""
     token_counts: list[int]
     """Tokens processed per input, special tokens included."""
     truncated: list[int]
     """Indices of the inputs that were cut to the model's limit."""
     timings: Timings
+    sparse: list[SparseVector] | None = None
+    multi: list[bytes] | None = None
+    """Of each input its rows of `multi_dimensions` little-endian float32, one for each token that counts."""
+    multi_dimensions: int | None = None
+    scale: float | None = None
+    """Of int8 and uint8: a number of the vector is (stored - offset) * scale."""
+    offset: int = 0
 
 
 class RerankRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,6 +130,8 @@ class RerankRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     model: ModelRef
     query: str
     documents: list[str]
+    instruction: str | None = None
+    """What makes a document relevant, for models that read such a text; an error with others. None: their own."""
     truncate: bool = True
     flow: str = ""
     weight: float = 1.0
@@ -104,6 +148,98 @@ class RerankReply(msgspec.Struct, frozen=True):
     truncated: list[int]
     """Indices of the documents that were cut; -1 stands for the query."""
     timings: Timings
+
+
+class ClassifyRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Say how well labels fit every input: the model's own, or those of the request."""
+
+    model: ModelRef
+    inputs: list[str | tuple[str, str]]
+    """Texts, or pairs that the model reads as one. With `labels` texts only."""
+    labels: list[str] | None = None
+    """None: the model's own. Else any words, for models that read them."""
+    multi_label: bool = False
+    """With `labels`: each label is right or wrong by itself. Otherwise their scores sum to 1."""
+    hypothesis_template: str | None = None
+    """With `labels`, for models of inference: the sentence that says that a label, in place of `{}`, is right."""
+    threshold: float | None = None
+    """Labels below it are left out."""
+    top_k: int | None = None
+    """So many best labels; None: all."""
+    raw_scores: bool = False
+    """Logits, without softmax or sigmoid."""
+    truncate: bool = True
+    flow: str = ""
+    weight: float = 1.0
+    lane: Lane = "interactive"
+    patience: float | None = None
+
+
+class LabelScore(msgspec.Struct, frozen=True, array_like=True):
+    """How well a label fits."""
+
+    label: str
+    score: float
+
+
+class ClassifyReply(msgspec.Struct, frozen=True):
+    """Of each input its labels, the best first."""
+
+    labels: list[list[LabelScore]]
+    token_counts: list[int]
+    """Tokens processed for each input, those of labels included."""
+    truncated: list[int]
+    """Indices of the inputs that were cut."""
+    timings: Timings
+
+
+class ExtractRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Find the spans of every input that labels fit: the model's own, or those of the request."""
+
+    model: ModelRef
+    inputs: list[str]
+    labels: list[str] | None = None
+    """Any words, for models that read them; with others some of their own. None: all of the model's own."""
+    threshold: float | None = None
+    """Spans below it are left out; None: the model's own threshold."""
+    thresholds: dict[str, float] | None = None
+    """By label, where it is not the others'; for models that read labels."""
+    flat: bool = True
+    """No span lies in another; where two overlap the better one stays."""
+    multi_label: bool = False
+    """A span may have several labels."""
+    aggregation: Aggregation = "simple"
+    """For models that label tokens: how tokens become spans."""
+    truncate: bool = True
+    flow: str = ""
+    weight: float = 1.0
+    lane: Lane = "interactive"
+    patience: float | None = None
+
+
+class Entity(msgspec.Struct, frozen=True, array_like=True):
+    """A span that a label fits: `text[start:end]` of the input, in characters."""
+
+    start: int
+    end: int
+    text: str
+    label: str
+    score: float
+
+
+class ExtractReply(msgspec.Struct, frozen=True):
+    """Of each input its spans, in order of their place."""
+
+    entities: list[list[Entity]]
+    token_counts: list[int]
+    """Tokens processed for each input, those of labels included."""
+    truncated: list[int]
+    """Indices of the inputs that were cut."""
+    timings: Timings
+
+
+ModelWork = EmbedRequest | RerankRequest | ClassifyRequest | ExtractRequest
+"""Requests that a model's turn on the device answers."""
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
@@ -133,6 +269,10 @@ class ResidentModel(msgspec.Struct, frozen=True):
     tier: Tier = "device"
     host_bytes: int = 0
     """Of host memory that a copy takes from which it comes back without its files."""
+    adapter: str | None = None
+    """The entry is not the model of this id itself but one of its adapters."""
+    native: bool = True
+    """False: it runs, padded, in the library transformers."""
 
 
 class NodeStatus(msgspec.Struct, frozen=True):

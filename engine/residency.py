@@ -110,17 +110,25 @@ class Residency(Generic[M]):
         """Models in memory, loading and failed ones; the least recently used first."""
         return self._memory.entries.values()
 
+    def is_settled(self, ref: ModelRef) -> bool:
+        """Whether a model is on the device and would be given at once."""
+        entry = self._memory.entries.get(key_of(ref))
+        return entry is not None and entry.settled and not entry.condemned
+
     @asynccontextmanager
-    async def acquire(self, ref: ModelRef, *, patience: float | None = None) -> AsyncIterator[M]:
+    async def acquire(
+        self, ref: ModelRef, *, patience: float | None = None, pinned_as_it_is: bool = False
+    ) -> AsyncIterator[M]:
         """Use a model; it is brought to the device if need be and stays until the block ends.
 
-        Waits for it as long as `patience` and the node's own allow, in seconds; then `ModelLoading`.
+        Waits for it as long as `patience` and the node's own allow, in seconds; then `ModelLoading`. A reference says
+        whether the model is pinned, unless it shall be `pinned_as_it_is`.
         """
         entry: Entry[M] | None = None
         try:
             try:
                 async with asyncio.timeout(self._patience if patience is None else min(patience, self._patience)):
-                    entry = await self._enter(ref)
+                    entry = await self._enter(ref, pinned_as_it_is=pinned_as_it_is)
                     model = await self._loaded(entry)
             except TimeoutError:
                 raise ModelLoading(
@@ -206,7 +214,7 @@ class Residency(Generic[M]):
     def _find(self, ref: ModelRef) -> Entry[M] | None:
         return self._memory.entries.get(key_of(ref))
 
-    async def _enter(self, ref: ModelRef) -> Entry[M]:
+    async def _enter(self, ref: ModelRef, *, pinned_as_it_is: bool) -> Entry[M]:
         """Count a user of the model's entry, and set the model in motion where it is not on the device."""
         while (entry := self._find(ref)) is not None and (entry.condemned or entry.leaving is not None):
             await self._memory.change()
@@ -218,7 +226,8 @@ class Residency(Generic[M]):
             entry.loading = self._memory.task(self._bring(entry))
         if self._idle_timeout is not None and self._idling is None:
             self._idling = self._memory.task(self._evict_idle(self._idle_timeout))
-        entry.pinned = ref.pinned or entry.key in self._pins
+        if not pinned_as_it_is:
+            entry.pinned = ref.pinned or entry.key in self._pins
         entry.in_use += 1
         entry.uses += 1
         return entry

@@ -1,41 +1,41 @@
-"""The node's story: acquire the model, tokenize, schedule, finish the vectors, reply."""
+"""A node: opens its device, memory and queue, hands every request to its task, and says how it is."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
-import numpy as np
-
-from engine.asking import Claim, claim_of, prompted, retrieval_prompts, width_of
 from engine.device import Device, give_back_memory, open_device
 from engine.device_work import ThreadedDevice
-from engine.embedder import Embedder
-from engine.errors import BadRequest, DeadlinePassed, Draining
 from engine.eviction import POLICIES
-from engine.heads.vectors import Vectors, cosine, narrow
 from engine.loading import plan_load
 from engine.metrics import EngineMetrics
 from engine.out_of_memory import Step
 from engine.protocol import (
     PROTOCOL_VERSION,
+    ClassifyReply,
+    ClassifyRequest,
     EmbedReply,
     EmbedRequest,
+    ExtractReply,
+    ExtractRequest,
     ModelRef,
     NodeStatus,
     RerankReply,
     RerankRequest,
-    Timings,
 )
 from engine.residency import Residency
 from engine.scheduler import Scheduler
 from engine.settings import EngineSettings
 from engine.status import node_version, resident
+from engine.tasks.classify import classify
+from engine.tasks.embed import embed
+from engine.tasks.extract import extract
+from engine.tasks.rerank import rerank
+from engine.tasks.running import Running
+from engine.tasks.using import Loaded, base_of
 from engine.work import threads
-
-RETRY_AFTER_DRAIN = 1.0
 
 
 @asynccontextmanager
@@ -97,7 +97,7 @@ class Runtime:
         *,
         device: Device,
         settings: EngineSettings,
-        residency: Residency[Embedder],
+        residency: Residency[Loaded],
         scheduler: Scheduler,
         metrics: EngineMetrics,
         clock: Callable[[], float] = time.monotonic,
@@ -107,66 +107,33 @@ class Runtime:
         self._device = device
         self._residency = residency
         self._scheduler = scheduler
-        self._clock = clock
         self._tokenizing = ThreadPoolExecutor(1, "tokenize")
-        self._draining = False
-        self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._running = Running(
+            residency=residency, scheduler=scheduler, metrics=metrics, tokenizing=self._tokenizing, clock=clock
+        )
         metrics.watch(self.status)
 
     async def embed(self, request: EmbedRequest) -> EmbedReply:
         """One vector per input."""
-        if not request.inputs:
-            raise BadRequest("There is nothing to embed: the list of inputs is empty.")
-        with self._taking():
-            started = self._clock()
-            claim = claim_of(request, started)
-            async with self._residency.acquire(request.model, patience=claim.patience) as model:
-                loaded = self._clock()
-                width = width_of(model.spec, request.dimensions)
-                texts = prompted(model.spec.default_prompt, request.inputs)
-                vectors, counts, truncated, timings = await self._vectors(
-                    model, request.model, texts, request.truncate, claim
-                )
-                vectors = narrow(vectors, width, renormalize=model.spec.normalize)
-        return EmbedReply(
-            dimensions=width,
-            vectors=np.ascontiguousarray(vectors, dtype="<f4").tobytes(),
-            token_counts=counts,
-            truncated=truncated,
-            timings=Timings(loaded - started, *timings),
-        )
+        return await embed(self._running, request)
 
     async def rerank(self, request: RerankRequest) -> RerankReply:
-        """One score per document: the cosine of its vector with the query's."""
-        if not request.documents:
-            raise BadRequest("There is nothing to rank: the list of documents is empty.")
-        with self._taking():
-            started = self._clock()
-            claim = claim_of(request, started)
-            async with self._residency.acquire(request.model, patience=claim.patience) as model:
-                loaded = self._clock()
-                query_prompt, document_prompt = retrieval_prompts(model.spec)
-                texts = [query_prompt + request.query, *prompted(document_prompt, request.documents)]
-                try:
-                    vectors, counts, truncated, timings = await self._vectors(
-                        model, request.model, texts, request.truncate, claim
-                    )
-                except BadRequest as error:
-                    error.index = error.index - 1 if error.index is not None else None
-                    raise
-        return RerankReply(
-            scores=cosine(vectors[:1], vectors[1:]).tolist(),
-            tokens=sum(counts),
-            truncated=[index - 1 for index in truncated],
-            timings=Timings(loaded - started, *timings),
-        )
+        """One score per document."""
+        return await rerank(self._running, request)
+
+    async def classify(self, request: ClassifyRequest) -> ClassifyReply:
+        """Labels and their scores for each input."""
+        return await classify(self._running, request)
+
+    async def extract(self, request: ExtractRequest) -> ExtractReply:
+        """The spans of each input that labels fit."""
+        return await extract(self._running, request)
 
     async def load(self, ref: ModelRef) -> NodeStatus:
         """Bring a model into memory, trying again what failed before."""
-        with self._taking():
-            await self._residency.load(ref)
+        with self._running.taking():
+            for each in dict.fromkeys((base_of(ref), ref)):
+                await self._residency.load(each)
         return self.status()
 
     async def unload(self, ref: ModelRef) -> NodeStatus:
@@ -176,7 +143,7 @@ class Runtime:
 
     async def pin(self, ref: ModelRef) -> NodeStatus:
         """Keep a model on the device, bringing it there if need be."""
-        with self._taking():
+        with self._running.taking():
             await self._residency.pin(ref, True)
         return self.status()
 
@@ -187,12 +154,12 @@ class Runtime:
 
     def status(self) -> NodeStatus:
         """What a gateway must know to route here."""
-        now = self._clock()
+        now = self._running.clock()
         return NodeStatus(
             protocol=PROTOCOL_VERSION,
             version=node_version(),
             device=self._device.name,
-            ready=not self._draining,
+            ready=not self._running.draining,
             memory_budget=self._residency.budget,
             memory_used=self._residency.used,
             waiting_requests=self._scheduler.waiting_requests,
@@ -206,51 +173,11 @@ class Runtime:
 
     async def drain(self) -> None:
         """Take nothing new, and return when all that was taken is answered."""
-        self._draining = True
-        await self._idle.wait()
+        await self._running.drain()
 
     async def close(self) -> None:
         """End all threads; what is not answered by now is refused."""
-        self._draining = True
+        self._running.refuse()
         await self._scheduler.close()
         await self._residency.close()
         self._tokenizing.shutdown()
-
-    async def _vectors(
-        self, model: Embedder, ref: ModelRef, texts: Sequence[str], truncate: bool, claim: Claim
-    ) -> tuple[Vectors, list[int], list[int], tuple[float, float, float]]:
-        """Vectors (B, H), token counts, indices of the cut texts, and seconds of tokenizing, queueing and inference."""
-        self._scheduler.admit(len(texts), claim.lane)
-        started = self._clock()
-        limit = min(ref.max_tokens or model.spec.max_tokens, model.spec.max_tokens)
-        tokenized = await model.tokenizer.encode(texts, limit=limit, truncate=truncate, executor=self._tokenizing)
-        tokenizing = self._clock() - started
-        try:
-            ran = await self._scheduler.run(
-                model,
-                tokenized.token_ids,
-                flow=claim.flow,
-                weight=claim.weight,
-                lane=claim.lane,
-                deadline=claim.deadline,
-            )
-        except DeadlinePassed:
-            self.metrics.deadline_drops.labels(claim.lane).inc()
-            raise
-        self.metrics.wait_seconds.labels(claim.lane).observe(ran.queued)
-        counts = [len(ids) for ids in tokenized.token_ids]
-        return ran.vectors, counts, tokenized.truncated, (tokenizing, ran.queued, ran.inference)
-
-    @contextmanager
-    def _taking(self) -> Iterator[None]:
-        """Count a call in flight; refuse it while the node drains."""
-        if self._draining:
-            raise Draining("This node is stopping and takes nothing new.", retry_after=RETRY_AFTER_DRAIN)
-        self._in_flight += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            if self._in_flight == 0:
-                self._idle.set()

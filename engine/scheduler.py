@@ -14,13 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
 import structlog
 
-from engine.batch import TokenIds
 from engine.device_work import DeviceWork
+from engine.encoded import Encoded
 from engine.errors import DeadlinePassed, Draining, EngineError, InferenceFailed, QueueFull
-from engine.heads.vectors import Vectors
 from engine.lanes import BULK_SHARE, LaneShare
 from engine.out_of_memory import FreeMemory, Step, free_nothing, run_fitting
 from engine.protocol import Lane
@@ -38,8 +36,8 @@ TURN_BATCHES = 2
 class Ran(NamedTuple):
     """A finished job."""
 
-    vectors: Vectors
-    """(B, H), in the order of its sequences."""
+    rows: list[Row]
+    """What the model says of each sequence, in their order."""
     queued: float
     """Seconds until its first batch started."""
     inference: float
@@ -128,23 +126,23 @@ class Scheduler:
     async def run(
         self,
         model: Model,
-        token_ids: Sequence[TokenIds],
+        encoded: Sequence[Encoded],
         *,
         flow: str = "",
         weight: float = 1.0,
         lane: Lane = "interactive",
         deadline: float | None = None,
     ) -> Ran:
-        """Queue one request's sequences and wait for all of their vectors.
+        """Queue one request's sequences and wait for what the model says of all of them.
 
         Raises QueueFull; DeadlinePassed where the scheduler's clock has reached `deadline` when an item would be taken.
         """
         if self._closed:
             raise Draining("The node has stopped.")
-        lengths = list(map(len, token_ids))
+        lengths = list(map(len, encoded))
         tokens = sum(lengths)
         self.admit(tokens, lane)
-        job = Job(token_ids, asyncio.get_running_loop().create_future(), arrived=self._clock())
+        job = Job(encoded, asyncio.get_running_loop().create_future(), arrived=self._clock())
         if deadline is not None:
             job.deadline = deadline
         items = [Item(job, place, length) for place, length in enumerate(lengths)]
@@ -165,7 +163,7 @@ class Scheduler:
             raise
         now = self._clock()
         started = job.started if job.started is not None else now
-        return Ran(np.stack(job.rows), queued=started - job.arrived, inference=now - started)
+        return Ran(job.rows, queued=started - job.arrived, inference=now - started)
 
     async def _over(self, job: Job) -> None:
         try:
@@ -233,7 +231,7 @@ class Scheduler:
             lane,
             items,
             sum(item.tokens for item in items),
-            asyncio.create_task(self._work.pack(model, [item.token_ids for item in items])),
+            asyncio.create_task(self._work.pack(model, [item.encoded for item in items])),
             asyncio.get_running_loop().create_future(),
         )
         for item in items:
@@ -264,10 +262,8 @@ class Scheduler:
         for item in batch.items:
             if item.job.started is None:
                 item.job.started = started
-        token_ids = [item.token_ids for item in batch.items]
-        outcomes = await run_fitting(
-            self._work, batch.model, token_ids, packed, self._free_memory, on_step=self._on_step
-        )
+        encoded = [item.encoded for item in batch.items]
+        outcomes = await run_fitting(self._work, batch.model, encoded, packed, self._free_memory, on_step=self._on_step)
         record = BatchRecord(len(batch.items), batch.tokens, self._clock() - started, batch.lane)
         self._speed.add(record)
         self._on_batch(record)

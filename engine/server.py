@@ -17,7 +17,15 @@ from litestar.exceptions import ClientException, HTTPException, NotAuthorizedExc
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from engine.errors import BadRequest, BodyTooLarge, EngineError, InferenceFailed, RouteNotFound, Unauthorized
-from engine.protocol import MEDIA_TYPE, EmbedRequest, ModelRequest, NodeStatus, RerankRequest
+from engine.protocol import (
+    MEDIA_TYPE,
+    ClassifyRequest,
+    EmbedRequest,
+    ExtractRequest,
+    ModelRequest,
+    NodeStatus,
+    RerankRequest,
+)
 from engine.runtime import Runtime
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -41,6 +49,8 @@ def create_engine_app(runtime: Runtime) -> Litestar:
         route_handlers=[
             embed,
             rerank,
+            classify,
+            extract,
             *(model_route(verb) for verb in ("load", "unload", "pin", "unpin")),
             status,
             metrics,
@@ -66,6 +76,18 @@ async def embed(request: HttpRequest) -> Response[bytes]:
 async def rerank(request: HttpRequest) -> Response[bytes]:
     """One score per document."""
     return await _call(request, "rerank", RerankRequest, _runtime(request).rerank)
+
+
+@post("/classify", status_code=200)
+async def classify(request: HttpRequest) -> Response[bytes]:
+    """Labels and their scores for each input."""
+    return await _call(request, "classify", ClassifyRequest, _runtime(request).classify)
+
+
+@post("/extract", status_code=200)
+async def extract(request: HttpRequest) -> Response[bytes]:
+    """The spans of each input that labels fit."""
+    return await _call(request, "extract", ExtractRequest, _runtime(request).extract)
 
 
 def model_route(verb: Literal["load", "unload", "pin", "unpin"]) -> HTTPRouteHandler:

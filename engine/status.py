@@ -2,14 +2,15 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from engine.embedder import Embedder
+from engine.loaded import LoadedModel
 from engine.protocol import ResidentModel
+from engine.tasks.using import Loaded
 from engine.tiers import Entry
 
 
-def resident(entry: Entry[Embedder], now: float) -> ResidentModel:
+def resident(entry: Entry[Loaded], now: float) -> ResidentModel:
     """A model, as the status lists it."""
-    spec = entry.model.spec if entry.model is not None else None
+    spec = entry.model.spec if isinstance(entry.model, LoadedModel) else None
     return ResidentModel(
         id=entry.ref.id,
         revision=entry.ref.revision,
@@ -23,6 +24,8 @@ def resident(entry: Entry[Embedder], now: float) -> ResidentModel:
         failure=entry.failure.message if entry.failure else None,
         tier=entry.tier,
         host_bytes=entry.host_bytes,
+        adapter=entry.ref.adapter,
+        native=spec is None or spec.native,
     )
 
 

@@ -153,4 +153,4 @@ class Entry(Generic[M]):
 
 def key_of(ref: ModelRef) -> Hashable:
     """Two references with one key are one model."""
-    return ref.id, ref.source, ref.revision, ref.dtype
+    return ref.id, ref.source, ref.revision, ref.dtype, ref.adapter

@@ -5,28 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from engine.batch import TokenIds
+from engine.encoded import Encoded
 from engine.errors import EngineError
-from engine.heads.vectors import Vectors
 
-Row = NDArray[np.float32]
-"""One vector: (H,)."""
-Rows = Vectors | Sequence[Row]
-"""A row per sequence: (B, H) or a list of (H,)."""
-NO_ROW: Row = np.empty(0, dtype=np.float32)
+Row = Any
+"""What a model says of one sequence."""
 
 
 class Model(Protocol):
     """What runs on the device."""
 
-    def pack(self, token_ids: Sequence[TokenIds]) -> Any:
+    def pack(self, encoded: Sequence[Encoded]) -> Any:
         """Prepare a batch; may run beside the batch before it."""
         ...
 
-    def run(self, batch: Any) -> Rows:
+    def run(self, batch: Any) -> Sequence[Row]:
         """One row per sequence, in the order given to `pack`."""
         ...
 
@@ -35,7 +28,7 @@ class Model(Protocol):
 class Job:
     """One request's sequences, on their way through the device."""
 
-    token_ids: Sequence[TokenIds]
+    encoded: Sequence[Encoded]
     done: "asyncio.Future[None]"
     arrived: float
     deadline: float = float("inf")
@@ -46,8 +39,8 @@ class Job:
     """Cut, with items of this job, and not over."""
 
     def __post_init__(self) -> None:
-        self.left = len(self.token_ids)
-        self.rows = [NO_ROW] * self.left
+        self.left = len(self.encoded)
+        self.rows = [None] * self.left
 
     def fail(self, error: EngineError) -> None:
         """Answer with an error, unless there is an answer or nobody who waits for one."""
@@ -64,9 +57,9 @@ class Item(NamedTuple):
     tokens: int
 
     @property
-    def token_ids(self) -> TokenIds:
-        """(L,)."""
-        return self.job.token_ids[self.place]
+    def encoded(self) -> Encoded:
+        """The sequence itself."""
+        return self.job.encoded[self.place]
 
     def is_gone(self, now: float) -> bool:
         """Nobody waits for it any more."""

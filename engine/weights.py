@@ -33,7 +33,9 @@ class KeyMap:
     renames: tuple[tuple[str, str], ...] = ()
     """Parts of names, replaced in this order."""
     fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """A module of ours by name -> the modules of the checkpoint whose rows it stacks."""
+    """A module of ours by name -> the modules of the checkpoint whose rows it stacks.
+
+    Some checkpoints have them stacked already, under our name once it is renamed."""
     ignored: tuple[str, ...] = ()
     """Patterns of tensor names, less the prefix, that a checkpoint may hold and the family does not use."""
 
@@ -60,7 +62,7 @@ def fill(
     """
     places = sorted(targets, key=lambda name: (str(tensors[name].file), tensors[name].offset))
     for file, names in groupby(places, key=lambda name: tensors[name].file):
-        wanted = [(tensors[name], _rows(parameters, targets[name])) for name in names]
+        wanted = [(tensors[name], rows_of(parameters, targets[name])) for name in names]
         try:
             with file.open("rb", buffering=0) as stream:
                 reading()
@@ -74,32 +76,37 @@ def fill(
 
 
 def match(
-    tensors: Mapping[str, TensorEntry], shapes: Mapping[str, tuple[int, ...]], keys: KeyMap
+    tensors: Mapping[str, TensorEntry], shapes: Mapping[str, tuple[int, ...]], keys: Mapping[str, KeyMap]
 ) -> Mapping[str, Target]:
-    """Where each tensor goes. `WeightMismatch` names all that are missing, unused or of another shape."""
+    """Where each tensor goes: `keys` has the map of every part of the network, by the prefix of its parameters' names.
+
+    The first part that has a place for a tensor gets it. `WeightMismatch` names all that are missing, unused or of
+    another shape.
+    """
     targets: dict[str, Target] = {}
     taken: set[Target] = set()
+    stacked: dict[str, int] = {}  # parts of each parameter, as the checkpoint has them
     unused, wrong = [], []
     for name, entry in tensors.items():
-        short = name.removeprefix(keys.prefix)
-        if any(re.fullmatch(pattern, short) for pattern in keys.ignored):
+        target = next((found for part in keys.items() if (found := target_of(name, *part)).name in shapes), None)
+        if target is None or target in taken or stacked.setdefault(target.name, target.parts) != target.parts:
+            if not any(is_ignored(name, part) for part in keys.values()):
+                unused.append(name)
             continue
-        target = _target(short, keys)
-        shape = shapes.get(target.name)
-        if shape is None or target in taken:
-            unused.append(name)
-        elif entry.dtype not in FLOATS or entry.shape != (shape[0] // target.parts, *shape[1:]):
+        shape = shapes[target.name]
+        rows = (shape[0] // target.parts, *shape[1:]) if target.parts > 1 else shape
+        if entry.dtype not in FLOATS or entry.shape != rows:
             wrong.append(f"{name} ({entry.dtype} {list(entry.shape)})")
         else:
             targets[name] = target
             taken.add(target)
-    parts = _parts(shapes, keys)
     missing = (
         []
         if wrong
         else [
             f"{name}[{part}]" if count > 1 else name
-            for name, count in parts
+            for name, asked in _parts(shapes, keys)
+            for count in (stacked.get(name, asked),)
             for part in range(count)
             if Target(name, part, count) not in taken
         ]
@@ -110,20 +117,29 @@ def match(
     return targets
 
 
-def _target(name: str, keys: KeyMap) -> Target:
+def is_ignored(name: str, keys: KeyMap) -> bool:
+    """Whether a checkpoint may hold a tensor that is not used."""
+    return any(re.fullmatch(pattern, name.removeprefix(keys.prefix)) for pattern in keys.ignored)
+
+
+def target_of(name: str, part: str, keys: KeyMap) -> Target:
+    """Where a part of the network would have a tensor of this name."""
+    name = name.removeprefix(keys.prefix)
     for old, new in keys.renames:
         name = name.replace(old, new)
-    for fused, parts in keys.fused.items():
-        for place, part in enumerate(parts):
-            if f".{part}." in name:
-                return Target(name.replace(f".{part}.", f".{fused}."), place, len(parts))
-    return Target(name)
+    for fused, pieces in keys.fused.items():
+        for place, piece in enumerate(pieces):
+            if f".{piece}." in name:
+                return Target(part + name.replace(f".{piece}.", f".{fused}."), place, len(pieces))
+    return Target(part + name)
 
 
-def _parts(shapes: Mapping[str, tuple[int, ...]], keys: KeyMap) -> Iterator[tuple[str, int]]:
+def _parts(shapes: Mapping[str, tuple[int, ...]], keys: Mapping[str, KeyMap]) -> Iterator[tuple[str, int]]:
     """Each parameter with the number of tensors that fill it."""
     for name in shapes:
-        yield name, next((len(parts) for fused, parts in keys.fused.items() if f".{fused}." in name), 1)
+        part = max((part for part in keys if name.startswith(part)), key=len, default="")
+        fused = keys[part].fused.items() if part in keys else ()
+        yield name, next((len(pieces) for module, pieces in fused if f".{module}." in name), 1)
 
 
 def _named(names: list[str]) -> str:
@@ -131,8 +147,10 @@ def _named(names: list[str]) -> str:
     return ", ".join(sorted(names)[:NAMED_AT_MOST]) + more
 
 
-def _rows(parameters: Mapping[str, Tensor], target: Target) -> Tensor:
-    return parameters[target.name].chunk(target.parts)[target.part]
+def rows_of(parameters: Mapping[str, Tensor], target: Target) -> Tensor:
+    """The part of a parameter that a tensor fills."""
+    parameter = parameters[target.name]
+    return parameter.chunk(target.parts)[target.part] if target.parts > 1 else parameter
 
 
 def _read(file: int, wanted: Sequence[tuple[TensorEntry, Tensor]]) -> None:

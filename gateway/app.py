@@ -10,8 +10,11 @@ from litestar.types import ASGIApp
 
 from gateway.api.admin.operation import MOST_BODY, PREFIX
 from gateway.api.admin.routes import admin_routes
+from gateway.api.classify import classify_route
+from gateway.api.cohere import cohere_routes
 from gateway.api.crew import Crew
 from gateway.api.embeddings import embeddings_route
+from gateway.api.extract import extract_route
 from gateway.api.failures import exception_handlers
 from gateway.api.health import health_routes
 from gateway.api.metrics import metrics_route
@@ -19,6 +22,7 @@ from gateway.api.models import model_routes
 from gateway.api.openapi import openapi_route
 from gateway.api.rerank import rerank_route
 from gateway.api.shell import Shell
+from gateway.api.tei import tei_routes
 from gateway.auth import KeyCheck, check_routes
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
@@ -92,7 +96,11 @@ def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:
     api = Litestar(
         [
             embeddings_route(services),
+            *cohere_routes(services),
+            *tei_routes(services),
             rerank_route(services),
+            classify_route(services),
+            extract_route(services),
             *model_routes(),
             *health_routes(services, crew),
             metrics_route(services, crew),

@@ -42,6 +42,7 @@ class KeyCheck:
         """Let the request through, its call knowing who asks, or raise."""
         call, opt = call_of(scope), scope["route_handler"].opt
         call.endpoint = opt.get("endpoint", "other")
+        call.plain_errors = opt.get("plain_errors", False)
         if not opt.get("public", False):
             call.policies = self._feed.current
             call.key = authenticate(call.headers, call.policies)

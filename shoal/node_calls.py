@@ -76,6 +76,8 @@ def whereabouts(nodes: list[str], secret: str, data_dir: Path) -> dict[tuple[str
             print(status, file=sys.stderr)
             continue
         for model in status.models:
+            if model.adapter is not None:
+                continue
             places.setdefault((pool, model.id), []).append(Place(url, model.tier))
     return places
 

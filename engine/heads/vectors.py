@@ -1,13 +1,22 @@
 """What is done to finished vectors: unit length, Matryoshka width, cosine. Plain numpy, float32, one vector per row."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.encoded import Row
 
 Vectors = NDArray[np.float32]
 """(B, H) float32."""
 
 SMALLEST_NORM = 1e-12
 """As torch's normalize: a zero vector stays zero."""
+
+
+def stacked(rows: Iterable[Row]) -> Vectors:
+    """The dense vectors of rows: (B, H)."""
+    return np.stack([row["dense"] for row in rows])
 
 
 def normalize(vectors: Vectors) -> Vectors:

@@ -18,3 +18,13 @@ class Embedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """(T,) -> (T, H)."""
         return functional.embedding(ids, self.weight)
+
+
+class TypeEmbedding(Embedding):
+    """Of each token's type: (T, H), or (H,) where all are of the first; a table of one row knows no other."""
+
+    def forward(self, types: Tensor | None) -> Tensor:
+        """(T,) or None -> (T, H) or (H,)."""
+        if types is None or self.weight.shape[0] == 1:
+            return self.weight[0]
+        return super().forward(types)

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
+from typing import NamedTuple
 
+from gateway.api.input_types import of_suffix
 from gateway.call import Call
+from gateway.engine_client import InputType
 from gateway.errors import ModelNotFound, RequestError
 from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot, TenantEntry
 from policies.allowlist import permitted
@@ -15,15 +18,30 @@ LONGEST_NAME = 200
 """Characters of an unknown name that are compared and repeated."""
 
 
-def choose_model(call: Call, name: str | None) -> tuple[ModelEntry, str]:
-    """The model, and the name that the reply must echo. Notes it on the call.
+class Chosen(NamedTuple):
+    """The model of a request."""
+
+    model: ModelEntry
+    name: str
+    """What the caller says for it, and the reply must echo."""
+    input_type: InputType | None = None
+    """What the name says of the texts."""
+
+
+def choose_model(call: Call, name: str | None) -> Chosen:
+    """The model that a name means, the name of no model being one's with `:query` or `:document`. Noted on the call.
 
     Raises RequestError if none is named, ModelNotFound if the key may not use it.
     """
     if not name:
         raise RequestError("you must provide a model parameter", param="model")
-    call.model = find_model(call.policies, key_of(call), name)
-    return call.model, name
+    snapshot, key = call.policies, key_of(call)
+    stem, input_type = of_suffix(name)
+    if input_type is not None and _usable(snapshot, key, name) is None:
+        call.model = _usable(snapshot, key, stem)
+    if call.model is None:
+        call.model, input_type = find_model(snapshot, key, name), None
+    return Chosen(call.model, name, input_type)
 
 
 def find_model(snapshot: PolicySnapshot, key: KeyEntry, name: str) -> ModelEntry:
@@ -32,8 +50,8 @@ def find_model(snapshot: PolicySnapshot, key: KeyEntry, name: str) -> ModelEntry
     A tenant's own aliases come first. They are not among the names that patterns are held against: whoever may not use
     a model does not get to it by calling it something else.
     """
-    model = snapshot.models.get(key.tenant.aliases.get(name, name))
-    if model is None or not permitted(key.tenant.grants, key.grants, model.names):
+    model = _usable(snapshot, key, name)
+    if model is None:
         name = name[:LONGEST_NAME]
         raise ModelNotFound(name, _most_similar(name, key.tenant, usable_models(snapshot, key)))
     return model
@@ -60,10 +78,9 @@ def key_of(call: Call) -> KeyEntry:
     return call.key
 
 
-def input_limit(model: ModelEntry) -> int | None:
-    """Tokens that one input may have; None if nobody knows yet."""
-    limits = [limit for limit in (model.max_tokens, model.input_limit) if limit is not None]
-    return min(limits, default=None)
+def _usable(snapshot: PolicySnapshot, key: KeyEntry, name: str) -> ModelEntry | None:
+    model = snapshot.models.get(key.tenant.aliases.get(name, name))
+    return model if model is not None and permitted(key.tenant.grants, key.grants, model.names) else None
 
 
 def _most_similar(name: str, tenant: TenantEntry, models: Iterator[ModelEntry]) -> str | None:

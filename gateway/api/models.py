@@ -1,6 +1,6 @@
 """`GET /v1/models`: what this key may use, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -8,12 +8,21 @@ from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.api.answers import Answer
-from gateway.api.model_choice import find_model, input_limit, key_of, names_for, usable_models
-from gateway.api.schemas import Model, Models
+from gateway.api.costs import input_limit
+from gateway.api.model_choice import find_model, key_of, names_for, usable_models
+from gateway.api.schemas import Model, Models, ModelType
 from gateway.call import call_of
+from gateway.services.model_facts import Task
 from gateway.services.snapshot import ModelEntry
 
 ENCODE = msgspec.json.Encoder().encode
+TYPES: Mapping[Task, ModelType] = {
+    "embed": "embedding",
+    "rerank": "rerank",
+    "classify": "classify",
+    "extract": "extract",
+}
+"""What a model is called that can do several things: by the first of them."""
 OPT = {"endpoint": "/v1/models", "scope": "models"}
 
 
@@ -44,7 +53,10 @@ def shown(model: ModelEntry, name: str, names: Sequence[str]) -> Model:
         id=name,
         created=model.created,
         owned_by="shoal",
-        type="embedding",
+        type=next((kind for task, kind in TYPES.items() if task in model.facts.tasks), "embedding"),
+        tasks=model.facts.tasks,
+        outputs=model.facts.outputs,
+        native=model.facts.native,
         dimensions=model.dimensions,
         max_input_tokens=input_limit(model),
         aliases=tuple(alias for alias in names if alias != model.id),

@@ -4,61 +4,18 @@ A test holds it against the routes of the app, so that none is left out, and sch
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
 
-from gateway.api import embeddings, rerank, schemas
 from gateway.api.answers import Answer
-from gateway.api.cl100k import ORDINARY_TOKENS, SPECIAL_TOKENS
+from gateway.api.described import NARROWED, REF, ROUTES, TEXT, TYPES, Described, ref
 from gateway.api.rate_headers import NAMES
 from gateway.auth import PUBLIC
-from gateway.errors import ErrorBody, PlainErrorBody
 
 VERSION = "0.1.0"
-REF = "#/components/schemas/{name}"
-TYPES = [
-    schemas.EmbeddingsBody,
-    schemas.Embeddings,
-    schemas.RerankBody,
-    schemas.Ranking,
-    schemas.TeiRank,
-    schemas.Model,
-    schemas.Models,
-    schemas.Liveness,
-    schemas.Readiness,
-    ErrorBody,
-    PlainErrorBody,
-]
-
-
-def _list(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items, "minItems": 1}
-
-
-TEXT: dict[str, Any] = {"type": "string"}
-TOKEN = {
-    "anyOf": [{"type": "integer", "minimum": 0, "exclusiveMaximum": ORDINARY_TOKENS}, {"enum": sorted(SPECIAL_TOKENS)}]
-}
-DOCUMENTS, TEXTS = _list({"anyOf": [TEXT, {"type": "object"}]}), _list(TEXT)
-NARROWED: dict[str, dict[str, Any]] = {
-    "EmbeddingsBody": {
-        "required": ["input"],
-        "properties": {"input": {"anyOf": [TEXT, TEXTS, _list(TOKEN), _list({"type": "array", "items": TOKEN})]}},
-    },
-    "RerankBody": {
-        "required": ["query"],
-        "properties": {"query": TEXT},
-        "anyOf": [
-            {"required": ["documents"], "properties": {"documents": DOCUMENTS, "texts": {"type": "null"}}},
-            {"required": ["texts"], "properties": {"texts": TEXTS}},
-        ],
-    },
-}
-"""What handlers ask of bodies beyond their decoders, which leave it to them because they say better what is wrong."""
 ERRORS = {
     400: "The request is at fault; the message says where.",
     401: "No API key, or none that is valid.",
@@ -69,77 +26,12 @@ ERRORS = {
     500: "The engine failed.",
     503: "No engine node now.",
 }
-WORK = (400, 401, 403, 404, 413, 429, 500, 503)
-"""What may become of a request with a price."""
 TRY_AGAIN = {
     "retry-after": "Seconds to wait; absent where waiting does not help.",
     "retry-after-ms": "The same in milliseconds.",
     "x-should-retry": "`false`: the same request would be refused again.",
 }
 HEADERS = {401: {"www-authenticate": "How to sign in."}, 429: TRY_AGAIN, 500: TRY_AGAIN, 503: TRY_AGAIN}
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """Routes that do the same."""
-
-    method: Literal["get", "post"]
-    paths: Sequence[str]
-    name: str
-    summary: str
-    replies: tuple[str, ...]
-    """Names of schemas; a TEI one stands for a list of it."""
-    body: str | None = None
-    errors: tuple[int, ...] = ()
-    security: tuple[dict[str, list[str]], ...] | None = None
-    """None: an API key."""
-    media: str = "application/json"
-
-
-OPEN: tuple[dict[str, list[str]], ...] = ()
-ROUTES = (
-    Described("post", embeddings.PATHS, "create_embeddings", "Embed texts", ("Embeddings",), "EmbeddingsBody", WORK),
-    Described(
-        "post",
-        rerank.PATHS,
-        "create_ranking",
-        "Rank documents by relevance to a query",
-        ("Ranking", "TeiRank"),
-        "RerankBody",
-        WORK,
-    ),
-    Described(
-        "get",
-        ("/v1/models", "/models"),
-        "list_models",
-        "List the models that this key may use",
-        ("Models",),
-        errors=(401, 403, 500),
-    ),
-    Described(
-        "get",
-        ("/v1/models/{id}", "/models/{id}"),
-        "show_model",
-        "Show one model",
-        ("Model",),
-        errors=(401, 403, 404, 500),
-    ),
-    Described("get", ("/health/live",), "show_liveness", "Whether this process runs", ("Liveness",), security=OPEN),
-    Described(
-        "get", ("/health/ready",), "show_readiness", "Whether requests can be served", ("Readiness",), security=OPEN
-    ),
-    Described(
-        "get",
-        ("/metrics",),
-        "show_metrics",
-        "Prometheus metrics: with the metrics key where one is set, else from this machine only",
-        (),
-        errors=(401, 404),
-        security=({"metricsKey": []}, {}),
-        media="text/plain",
-    ),
-    Described("get", ("/openapi.json",), "show_openapi", "This document", (), security=OPEN),
-)
 
 
 def openapi_route() -> HTTPRouteHandler:
@@ -161,7 +53,7 @@ def describe() -> dict[str, Any]:
         components[name] |= {word: value for word, value in narrowed.items() if word != "properties"}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Shoal", "version": VERSION, "description": "Embeddings and rerank behind OpenAI's wires."},
+        "info": {"title": "Shoal", "version": VERSION, "description": "Embeddings, rerank, labels and spans."},
         "security": [{"apiKey": []}],
         "paths": {path: {route.method: told} for route in ROUTES for path, told in _operations(route)},
         "components": {
@@ -186,7 +78,7 @@ def _operations(route: Described) -> Iterable[tuple[str, dict[str, Any]]]:
         if "{id}" in path:
             told["parameters"] = [_ID]
         if route.body is not None:
-            told["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(route.body)}}}
+            told["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(route.body)}}}
         yield path, told
 
 
@@ -201,12 +93,7 @@ _ID = {
 
 def _responses(route: Described) -> dict[str, Any]:
     by_key = route.security is None
-    replies = [{"type": "array", "items": _ref(name)} if name == "TeiRank" else _ref(name) for name in route.replies]
-    schema = {"anyOf": replies} if len(replies) > 1 else replies[0] if replies else {}
-    errors = [
-        _ref(kind) for kind in (("ErrorBody", "PlainErrorBody") if "TeiRank" in route.replies else ("ErrorBody",))
-    ]
-    error = {"anyOf": errors} if len(errors) > 1 else errors[0]
+    schema, error = _any_of(route.replies), _any_of([ref(kind) for kind in route.wrong])
     told = {"200": _response("Done.", schema, _headers({}, limits=by_key), route.media)}
     if route.name == "show_readiness":
         told["503"] = _response("Not now.", schema, _headers({}), route.media)
@@ -214,6 +101,10 @@ def _responses(route: Described) -> dict[str, Any]:
         headers = _headers(HEADERS.get(status, {}), limits=by_key and status != 401)
         told[str(status)] = _response(ERRORS[status], error, headers)
     return told
+
+
+def _any_of(kinds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"anyOf": list(kinds)} if len(kinds) > 1 else kinds[0] if kinds else {}
 
 
 def _headers(some: dict[str, str], *, limits: bool = False) -> dict[str, Any]:
@@ -226,7 +117,3 @@ def _headers(some: dict[str, str], *, limits: bool = False) -> dict[str, Any]:
 
 def _response(text: str, schema: Any, headers: Any, media: str = "application/json") -> dict[str, Any]:
     return {"description": text, "headers": headers, "content": {media: {"schema": schema}}}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": REF.format(name=name)}

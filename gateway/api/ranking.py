@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from gateway.api.answers import Answer
+from gateway.api.inference import truncation_header
 from gateway.api.schemas import (
     ApiVersion,
     BilledUnits,
@@ -50,8 +51,3 @@ def render_tei(reply: RerankReply, best: Sequence[int], texts: Sequence[str] | N
     """TEI's list; with `texts` each score bears its text."""
     ranks = [TeiRank(index, reply.scores[index], texts[index] if texts is not None else UNSET) for index in best]
     return Answer(ENCODE(ranks), headers=truncation_header(reply.truncated))
-
-
-def truncation_header(truncated: Sequence[int]) -> dict[str, str] | None:
-    """Tells how many inputs were cut, where some were."""
-    return {"x-shoal-truncated": str(len(truncated))} if truncated else None

@@ -3,21 +3,20 @@
 from typing import Any
 
 import msgspec
-from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive
 
-from gateway.api.admission import admitted
 from gateway.api.answers import Answer
 from gateway.api.bodies import decode_body, invalid, may_truncate, missing, read_body, too_many
-from gateway.api.model_choice import choose_model, input_limit, key_of
+from gateway.api.costs import rerank_cost
+from gateway.api.inference import ask, inference_route
+from gateway.api.model_choice import choose_model
 from gateway.api.ranking import render_ranking, render_tei
 from gateway.api.schemas import RerankBody
-from gateway.api.urgency import choose_lane, time_left
-from gateway.call import Call, call_of
+from gateway.call import Call
 from gateway.engine_client import RerankRequest, model_ref
+from gateway.errors import RequestError
 from gateway.services.opened import Services
-from policies.estimate import tokens_upper_bound
 
 PATHS = ["/v1/rerank", "/v2/rerank", "/rerank", "/v1/v2/rerank", "/v1/v1/rerank", "/v2/v2/rerank"]
 DECODE = msgspec.json.Decoder(RerankBody).decode
@@ -26,44 +25,53 @@ ENCODE = msgspec.json.Encoder().encode
 
 def rerank_route(services: Services) -> HTTPRouteHandler:
     """The route, serving from these services."""
-
-    @post(PATHS, status_code=200, opt={"endpoint": PATHS[0], "scope": "rerank"})
-    async def create_ranking(request: Request[Any, Any, Any]) -> Answer:
-        return await rerank(services, call_of(request.scope), request.receive)
-
-    return create_ranking
+    return inference_route(services, PATHS, rerank, scope="rerank")
 
 
 async def rerank(services: Services, call: Call, receive: Receive) -> Answer:
     """Rank what the body holds; `texts` instead of `documents` makes it TEI's wire, errors included."""
-    body = decode_body(DECODE, await read_body(receive, call, services.settings.max_body_bytes))
-    call.plain_errors = body.texts is not None
-    model, name = choose_model(call, body.model or services.settings.default_model)
+    body = decode_ranking(call, await read_body(receive, call, services.settings.max_body_bytes))
+    chosen = choose_model(call, body.model or services.settings.default_model)
     query, documents = query_and_documents(body, services.settings.max_inputs)
     call.inputs = len(documents)
     request = RerankRequest(
-        model_ref(model),
+        model_ref(chosen.model),
         query,
         documents,
+        instruction=body.instruction,
         truncate=may_truncate(body.truncate, body.truncation),
-        flow=key_of(call).tenant.id,
-        weight=key_of(call).tenant.weight,
-        lane=choose_lane(call),
     )
-    estimate = tokens_upper_bound([query, *documents], input_limit(model))
-    async with admitted(services, call, receive, model, name, tokens=estimate) as reservation:
-        work = services.nodes.run(
-            model.pool,
-            model.id,
-            lambda node, seconds: services.engines.rerank(node, request, seconds),
-            patience=time_left(call),
-        )
-        reply = await call.waiting_for(work)
-        reservation.used = reply.tokens
+    cost = rerank_cost(chosen.model, query, documents, body.instruction)
+    (reply,) = await ask(services, call, receive, chosen, services.engines.rerank, request, tokens=cost)
     best = sorted(range(len(documents)), key=lambda index: -reply.scores[index])[: body.top_n or body.top_k or None]
     if body.texts is not None:
         return render_tei(reply, best, documents if body.return_text else None)
-    return render_ranking(reply, best, documents, body, name=name, request_id=call.id)
+    return render_ranking(reply, best, documents, body, name=chosen.name, request_id=call.id)
+
+
+class Dialect(msgspec.Struct):
+    """What tells TEI's wire from the others, whatever else is wrong with a body."""
+
+    texts: Any = None
+
+
+def decode_ranking(call: Call, body: bytes) -> RerankBody:
+    """The body. Notes on the call in whose shape errors are to be, those of the body itself included."""
+    try:
+        decoded = decode_body(DECODE, body)
+    except RequestError:
+        call.plain_errors = speaks_tei(body)
+        raise
+    call.plain_errors = decoded.texts is not None
+    return decoded
+
+
+def speaks_tei(body: bytes) -> bool:
+    """Whether a body that can not be decoded has `texts`."""
+    try:
+        return msgspec.json.decode(body, type=Dialect).texts is not None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def query_and_documents(body: RerankBody, max_inputs: int | None) -> tuple[str, list[str]]:

@@ -5,10 +5,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from gateway.services.model_facts import Task
+
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 """A count that every part of the path can carry; JSON alone has no largest number."""
 TokenArray = list[int]
 
+
+Output = Literal["dense", "sparse", "multi"]
+NumberType = Literal["float", "int8", "uint8", "binary", "ubinary"]
+"""Of vectors: `binary` and `ubinary` have one bit a dimension, eight of them in a number, the first the highest."""
 
 VECTOR = {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "contentEncoding": "base64"}]}
 
@@ -21,10 +27,24 @@ class EmbeddingsBody(msgspec.Struct):
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Positive | None = None
+    output_dimension: Positive | None = None
+    """Voyage's spelling of `dimensions`."""
     truncate: bool | str | None = None
     """False or "NONE" refuses inputs that are longer than the model takes, instead of cutting them."""
     truncation: bool | None = None
     """Voyage's spelling of `truncate`."""
+    input_type: str | None = None
+    """`query` or `document`, or another client's word for it: chooses the model's own prompt."""
+    task: str | None = None
+    """One of the model's own, or Jina's words for a query and a passage; it goes before `input_type`."""
+    prompt_name: str | None = None
+    """One of the model's own prompts; it goes before `task`."""
+    output_types: Annotated[list[Output], Meta(min_length=1)] | None = None
+    """What each input shall have; absent: `dense`."""
+    output_dtype: NumberType | None = None
+    """Of the numbers of `embedding`."""
+    embedding_type: NumberType | Literal["base64"] | None = None
+    """Jina's spelling of `output_dtype` and `encoding_format`."""
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -34,11 +54,29 @@ class Usage(msgspec.Struct, frozen=True):
     total_tokens: int
 
 
+class SparseEmbedding(msgspec.Struct, frozen=True):
+    """The dimensions of the vocabulary that are not 0, ascending."""
+
+    indices: list[int]
+    values: list[float]
+
+
 class Embedding(msgspec.Struct, frozen=True, tag_field="object", tag="embedding"):
-    """One input's vector: a list of numbers, or base64 of little-endian float32."""
+    """What one input has. Outputs other than `dense` have keys of their own."""
 
     index: int
     embedding: Annotated[Any, Meta(extra_json_schema=VECTOR)]
+    """A list of numbers, or base64 of them, little-endian float32 or bytes; empty where `dense` was not asked for."""
+    sparse_embedding: SparseEmbedding | UnsetType = UNSET
+    multi_embedding: list[list[float]] | UnsetType = UNSET
+    """A vector for each token that counts."""
+
+
+class Quantization(msgspec.Struct, frozen=True):
+    """What int8 and uint8 stand for: a number of the vector is (stored - offset) * scale."""
+
+    scale: float
+    offset: int
 
 
 class Embeddings(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
@@ -49,6 +87,7 @@ class Embeddings(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
     usage: Usage
     truncated: list[int] | UnsetType = UNSET
     """Indices of the inputs that were cut; absent where none was."""
+    quantization: Quantization | UnsetType = UNSET
 
 
 class RerankBody(msgspec.Struct):
@@ -65,6 +104,8 @@ class RerankBody(msgspec.Struct):
     """Voyage's spelling of `top_n`."""
     return_documents: bool | None = None
     return_text: bool | None = None
+    instruction: str | None = None
+    """What makes a document relevant, for models that read such a text."""
     rank_fields: list[str] | None = None
     """Fields of object documents that make their text."""
     truncate: bool | str | None = None
@@ -132,13 +173,21 @@ class TeiRank(msgspec.Struct, frozen=True):
     text: str | UnsetType = UNSET
 
 
+ModelType = Literal["embedding", "rerank", "classify", "extract"]
+
+
 class Model(msgspec.Struct, frozen=True, tag_field="object", tag="model"):
     """A model that this key may use."""
 
     id: str
     created: int
     owned_by: str
-    type: str
+    type: ModelType
+    tasks: tuple[Task, ...]
+    """What it can be asked to do; empty where its files were not looked at."""
+    outputs: tuple[str, ...]
+    native: bool | None
+    """False: it runs padded, by transformers."""
     dimensions: int | None
     max_input_tokens: int | None
     aliases: tuple[str, ...]

@@ -147,6 +147,7 @@ class Model(Row, table=True):
     pinned: bool = False
     dimensions: int | None = None
     input_limit: int | None = None
+    facts: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))
     version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
 

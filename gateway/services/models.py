@@ -11,6 +11,7 @@ from gateway.db.tables import Model, ModelAlias
 from gateway.errors import Conflict, NotFound, RequestError
 from gateway.services.aliases import forget_aliases
 from gateway.services.audit import Actor, begin_change, record
+from gateway.services.model_facts import NOTHING_KNOWN, ModelFacts, from_row, to_row
 from gateway.services.names import checked_model_name, checked_name, known_spelling
 from gateway.services.versions import check_version, count_change
 
@@ -34,6 +35,8 @@ class NewModel:
     """Found: the width of its vectors; None where it makes none or the source was out of reach."""
     input_limit: int | None = None
     """Found: tokens that one input may have."""
+    facts: ModelFacts = NOTHING_KNOWN
+    """Found: what else its files say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class ModelInfo:
     pinned: bool
     dimensions: int | None
     input_limit: int | None
+    facts: ModelFacts
     version: int
     created_at: datetime
 
@@ -74,6 +78,7 @@ async def add_model(session: AsyncSession, actor: Actor, model: NewModel) -> Mod
         pinned=model.pinned,
         dimensions=model.dimensions,
         input_limit=model.input_limit,
+        facts=to_row(model.facts),
         created_at=datetime.now(UTC),
     )
     session.add(row)
@@ -182,6 +187,7 @@ def _info(row: Model, aliases: Sequence[str]) -> ModelInfo:
         pinned=row.pinned,
         dimensions=row.dimensions,
         input_limit=row.input_limit,
+        facts=from_row(row.facts),
         version=row.version,
         created_at=row.created_at,
     )

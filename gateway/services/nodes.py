@@ -45,6 +45,8 @@ class Node:
     """Models on its device or on their way there."""
     restorable: frozenset[str] = frozenset()
     """Models in its host memory."""
+    adapters: frozenset[tuple[str, str]] = frozenset()
+    """Adapters on its device or on their way there, each with the model that it changes."""
     unanswered: int = 0
     """Looks in a row that it took too long to answer."""
     calls: set[asyncio.Timeout] = field(default_factory=set)
@@ -61,7 +63,7 @@ class Node:
     def facts(self) -> NodeFacts:
         """What routing must know."""
         waiting = self.status.waiting_tokens if self.status else 0
-        return NodeFacts(self.url, self.healthy, self.resident, waiting, self.in_flight, self.restorable)
+        return NodeFacts(self.url, self.healthy, self.resident, waiting, self.in_flight, self.restorable, self.adapters)
 
 
 class NodeDirectory:
@@ -108,8 +110,18 @@ class NodeDirectory:
             follower.cancel()
         await asyncio.gather(*self._followers, return_exceptions=True)
 
-    async def run(self, pool: str, model_id: str, call: Call[Reply], *, patience: float | None = None) -> Reply:
-        """Do `call` on a node of the pool that suits the model, within `patience` seconds if the caller states any.
+    async def run(
+        self,
+        pool: str,
+        model_id: str,
+        call: Call[Reply],
+        *,
+        adapter: str | None = None,
+        patience: float | None = None,
+    ) -> Reply:
+        """Do `call` on a node of the pool that suits the model and its adapter.
+
+        Within `patience` seconds, if the caller states any.
 
         Raises Unavailable where none was there in time, and whatever the node answered otherwise.
         """
@@ -118,7 +130,7 @@ class NodeDirectory:
         deadline = loop.time() + limit
         failed: Node | None = None
         for _ in range(ATTEMPTS):
-            node = self._pick(pool, model_id, failed) or await self._wait_for_node(
+            node = self._pick(pool, model_id, adapter, failed) or await self._wait_for_node(
                 pool, model_id, deadline - loop.time()
             )
             try:
@@ -139,13 +151,13 @@ class NodeDirectory:
         finally:
             node.calls.discard(until_it_hangs)
 
-    def _pick(self, pool: str, model_id: str, failed: Node | None = None) -> Node | None:
+    def _pick(self, pool: str, model_id: str, adapter: str | None = None, failed: Node | None = None) -> Node | None:
         """A healthy node now, at best another one than that which just failed."""
         facts = [node.facts for node in self._pools.get(pool, ())]
         chosen = None
         if failed is not None:
-            chosen = choose_node(facts, model_id, exclude=(failed.url,))
-        chosen = chosen or choose_node(facts, model_id)
+            chosen = choose_node(facts, model_id, adapter=adapter, exclude=(failed.url,))
+        chosen = chosen or choose_node(facts, model_id, adapter=adapter)
         return self._by_url[chosen.url] if chosen is not None else None
 
     async def _wait_for_node(self, pool: str, model_id: str, time_left: float) -> Node:
@@ -189,6 +201,11 @@ class NodeDirectory:
         node.status, node.unanswered = status, 0
         node.resident = _models_in(status, "device", "loading")
         node.restorable = _models_in(status, "host")
+        node.adapters = frozenset(
+            (model.id, model.adapter)
+            for model in status.models
+            if model.adapter is not None and model.tier in ("device", "loading")
+        )
         if status.protocol != PROTOCOL_VERSION:
             self._mark_away(node, f"speaks protocol {status.protocol}, this gateway {PROTOCOL_VERSION}")
         elif not status.ready:
@@ -213,4 +230,4 @@ class NodeDirectory:
 
 
 def _models_in(status: NodeStatus, *tiers: Tier) -> frozenset[str]:
-    return frozenset(model.id for model in status.models if model.tier in tiers)
+    return frozenset(model.id for model in status.models if model.adapter is None and model.tier in tiers)

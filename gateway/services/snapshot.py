@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.engine_client import Lane
+from gateway.services.model_facts import NOTHING_KNOWN, ModelFacts
 from policies.allowlist import Grant
 from policies.quota import Limit
 
@@ -29,6 +30,8 @@ class ModelEntry:
     dimensions: int | None
     input_limit: int | None
     """Tokens that one input may have, as read from the source at registration; None where it was out of reach."""
+    facts: ModelFacts = NOTHING_KNOWN
+    """What else was read there."""
 
     @property
     def names(self) -> tuple[str, ...]:

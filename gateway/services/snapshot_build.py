@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db import queries
 from gateway.db.policy_rows import Changes, KeyRow, ModelRows, TenantRows, model_rows, policy_changes, tenant_rows
+from gateway.services.model_facts import from_row
 from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot, TenantEntry
 from policies.allowlist import Grant
 from policies.quota import Kind, Limit
@@ -195,6 +196,7 @@ def _models(rows: ModelRows) -> list[ModelEntry]:
             created=int(row.created_at.timestamp()),
             dimensions=row.dimensions,
             input_limit=row.input_limit,
+            facts=from_row(row.facts),
         )
         for row in rows.models
     ]

@@ -1,4 +1,4 @@
-"""`shoal model`: add, list, show, load, unload, pin, unpin, remove."""
+"""`shoal model`: inspect, add, list, show, load, unload, pin, unpin, remove."""
 
 import sys
 from dataclasses import asdict, replace
@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from engine.errors import EngineError
 from gateway.services import models
 from shoal.database import change, read
-from shoal.inspection import absolute, inspect
+from shoal.inspection import absolute, found, inspect, inspect_adapter
+from shoal.model_report import lines, report
 from shoal.node_calls import NodeCall, call_nodes, whereabouts
 from shoal.options import DATA_DIR, DEFAULT_POOL, AsJson, DatabaseUrl, DataDir, EngineSecret, Nodes, database_at
 from shoal.printing import command, print_json, print_table, shown
@@ -21,6 +23,28 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="The model, by id or alias.")]
+
+
+@app.command("inspect")
+def inspect_(
+    source: Annotated[str, typer.Argument(metavar="HUB_ID|FOLDER", help="What to look at; it need not be registered.")],
+    revision: Annotated[str | None, typer.Option(help="The hub's commit, tag or branch.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a model is and what it can do, or why it can not be served; nothing is registered."""
+    where = absolute(source)
+    print(f"Looking at {where} …", file=sys.stderr)
+    try:
+        told = report(where, inspect(where, revision))
+    except EngineError as error:
+        if not as_json:
+            raise
+        print_json({"source": where, "code": error.code, "refused": error.message})
+        raise typer.Exit(1) from error
+    if as_json:
+        print_json(told)
+        return
+    print_table(("what", "value"), [(name, shown(value)) for name, value in lines(told)])
 
 
 @app.command()
@@ -39,6 +63,13 @@ def add(
         str | None, typer.Option(metavar="|".join(models.DTYPES), help="Its numbers; else the node's best.")
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Cut inputs shorter than the model itself does.")] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HUB_ID|FOLDER",
+            help="Not a model but a low-rank adapter (LoRA) on the model that ID names before its last colon.",
+        ),
+    ] = None,
     unchecked: Annotated[
         bool, typer.Option("--unchecked", help="Register it unseen: the source can be read on the engine nodes only.")
     ] = False,
@@ -46,6 +77,11 @@ def add(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Register a model, after a look at its source: one that could not be served is refused now."""
+    if adapter is not None:
+        if source or revision or dtype or max_tokens or pin or pool != DEFAULT_POOL:
+            raise typer.BadParameter("An adapter has these of the model that it changes.", param_hint="--adapter")
+        _add_adapter(id_, absolute(adapter), tuple(alias or ()), database_at(data_dir, database_url), unchecked)
+        return
     where = absolute(source or id_)
     spec = None
     if not unchecked:
@@ -60,13 +96,41 @@ def add(
         dtype=dtype,
         max_tokens=max_tokens,
         pinned=pin,
-        dimensions=spec.dimensions if spec else None,
-        input_limit=spec.max_tokens if spec else None,
+        **(found(spec) if spec else {}),
     )
     added = change(database_at(data_dir, database_url), lambda session, actor: models.add_model(session, actor, model))
-    facts = f": {added.dimensions} dimensions, inputs of up to {added.input_limit} tokens" if spec else ""
-    print(f"Model '{added.id}' is registered{facts}. Next, let a tenant use it:")
+    if spec is not None:
+        print_table(("what", "value"), [(name, shown(value)) for name, value in lines(report(where, spec))])
+    wide = f"{added.dimensions} dimensions, " if added.dimensions else ""
+    told = f": {wide}inputs of up to {added.input_limit} tokens" if spec else ""
+    print(f"Model '{added.id}' is registered{told}. Next, let a tenant use it:")
     print("  " + command("allow add {} --tenant NAME", added.id, data_dir=data_dir))
+
+
+def _add_adapter(id_: str, adapter: str, aliases: tuple[str, ...], database: str, unchecked: bool) -> None:
+    stem = id_.rpartition(":")[0]
+    if not stem:
+        raise typer.BadParameter("An adapter's id is that of its model, a colon and a name.", param_hint="ID")
+    base = read(database, lambda session: models.find_model(session, stem))
+    if base.facts.adapter is not None:
+        raise typer.BadParameter(f"'{base.id}' is an adapter itself.", param_hint="ID")
+    if not unchecked:
+        print(f"Looking at {adapter} …", file=sys.stderr)
+        inspect_adapter(adapter, inspect(base.source, base.revision))
+    model = models.NewModel(
+        id=id_,
+        source=base.source,
+        revision=base.revision,
+        pool=base.pool,
+        aliases=aliases,
+        dtype=base.dtype,
+        max_tokens=base.max_tokens,
+        dimensions=base.dimensions,
+        input_limit=base.input_limit,
+        facts=replace(base.facts, base=base.id, adapter=adapter),
+    )
+    added = change(database, lambda session, actor: models.add_model(session, actor, model))
+    print(f"The adapter '{added.id}' on '{base.id}' is registered.")
 
 
 @app.command("list")
@@ -78,37 +142,48 @@ def list_(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Show every registered model, and where it is: in which memory of the nodes that are named or run here."""
-    found = read(database_at(data_dir, database_url), models.list_models)
+    registered = read(database_at(data_dir, database_url), models.list_models)
     places = whereabouts(node or [], engine_secret, data_dir)
-    rows = [(row, tuple(places.get((row.pool, row.id), ()))) for row in found]
+    rows = [(row, tuple(places.get((row.pool, row.id), ()))) for row in registered]
     if as_json:
         print_json([asdict(row) | {"where": where} for row, where in rows])
         return
     print_table(
-        ("model", "aliases", "pool", "dimensions", "max tokens", "pinned", "where"),
-        [(row.id, row.aliases, row.pool, row.dimensions, row.input_limit, row.pinned, where) for row, where in rows],
+        ("model", "aliases", "pool", "outputs", "dimensions", "max tokens", "pinned", "where"),
+        [
+            (row.id, row.aliases, row.pool, row.facts.outputs, row.dimensions, row.input_limit, row.pinned, where)
+            for row, where in rows
+        ],
     )
 
 
 @app.command()
 def show(model: Name, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
     """Show all that the register says of a model."""
-    found = read(database_at(data_dir, database_url), lambda session: models.find_model(session, model))
+    info = read(database_at(data_dir, database_url), lambda session: models.find_model(session, model))
     if as_json:
-        print_json(found)
+        print_json(info)
         return
     facts = (
-        ("id", found.id),
-        ("aliases", found.aliases),
-        ("source", found.source),
-        ("revision", found.revision),
-        ("pool", found.pool),
-        ("number format", found.dtype or "the node's best"),
-        ("dimensions", found.dimensions),
-        ("input limit", found.input_limit),
-        ("cut inputs at", found.max_tokens),
-        ("pinned", found.pinned),
-        ("registered", found.created_at),
+        ("id", info.id),
+        ("aliases", info.aliases),
+        ("source", info.source),
+        ("revision", info.revision),
+        ("adapter", info.facts.adapter),
+        ("pool", info.pool),
+        ("number format", info.dtype or "the node's best"),
+        ("family", info.facts.family),
+        ("native", info.facts.native),
+        ("can", info.facts.tasks),
+        ("outputs", info.facts.outputs),
+        ("dimensions", info.dimensions),
+        ("labels", info.facts.labels),
+        ("prompts", info.facts.prompts),
+        ("input limit", info.input_limit),
+        ("cut inputs at", info.max_tokens),
+        ("weights", info.facts.weight_bytes and f"{info.facts.weight_bytes / 2**20:,.1f} MiB"),
+        ("pinned", info.pinned),
+        ("registered", info.created_at),
     )
     print_table(("what", "value"), [(name, shown(value)) for name, value in facts])
 

@@ -8,13 +8,13 @@ from benchmarks.processes import NotMeasurable
 from benchmarks.random_bert import TINY, write_bert
 from engine.catalog import describe
 from engine.device import open_device
-from engine.embedder import load_embedder
+from engine.loaded import load_model
 from engine.settings import EngineSettings
 
 
 def test_a_random_checkpoint_is_one_that_a_node_loads(tmp_path):
     spec = describe(write_bert(tmp_path / "bert", TINY, dtype=torch.bfloat16))
-    embedder = load_embedder(spec, open_device(EngineSettings(device="cpu")), torch.float32)
+    embedder = load_model(spec, open_device(EngineSettings(device="cpu")), torch.float32)
     assert (spec.dimensions, spec.max_tokens) == (TINY["hidden_size"], TINY["max_position_embeddings"])
     assert 2 * spec.weight_bytes <= embedder.layout.bytes
 

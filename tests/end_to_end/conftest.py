@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway.services import models
+from gateway.services.audit import Actor
+from shoal.database import change
+from shoal.inspection import found, inspect
 
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
 START_LIMIT = 60.0
@@ -193,6 +199,35 @@ def run_node() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def head_folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """A small random model for every head."""
+    from benchmarks.every_head import build_heads
+
+    return build_heads(tmp_path_factory.mktemp("heads"))
+
+
+@pytest.fixture(scope="session")
+def register_heads() -> Callable[[Server, Mapping[str, Path]], None]:
+    """Register models after a look at each, as `shoal model add` does it; in force when this returns."""
+
+    def register(server: Server, folders: Mapping[str, Path]) -> None:
+        async def add(session: AsyncSession, actor: Actor) -> None:
+            for name, folder in folders.items():
+                found_there = found(inspect(str(folder), None))
+                await models.add_model(session, actor, models.NewModel(id=name, source=str(folder), **found_there))
+
+        change(f"sqlite:///{server.data_dir / 'shoal.db'}", add)
+
+        def listed() -> bool:
+            known = {model["id"] for model in server.get("/v1/models", server.api_key).json()["data"]}
+            return known >= folders.keys()
+
+        server.until(listed, "the gateway follows new models")
+
+    return register
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ BODY = {"model": "all-minilm-l6-v2", "input": ["some words to embed"] * 400}
 def test_a_stop_finishes_what_is_in_flight_and_exits_0(start_server, tmp_path, how) -> None:
     with start_server(tmp_path) as server, concurrent.futures.ThreadPoolExecutor(1) as caller:
         in_flight = caller.submit(server.embed, server.api_key, BODY)
-        server.until(lambda: "in_flight 1" in metrics(server), "the request is in flight")
+        server.until(lambda: 'in_flight{pool="default"} 1' in metrics(server), "the request is at the node")
         assert server.stop(how) == 0
         assert len(in_flight.result().json()["data"]) == 400
         assert "Traceback" not in server.printed

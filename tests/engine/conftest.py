@@ -18,11 +18,11 @@ import uvicorn
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 import engine.runtime
 from engine.device import Device
-from engine.embedder import Embedder
+from engine.loaded import LoadedModel
 from engine.protocol import ModelRef
 from engine.runtime import Runtime, open_runtime
 from engine.server import create_engine_app
@@ -211,7 +211,7 @@ def before_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], 
             if ref.id != name:
                 return planned
 
-            def load() -> Embedder:
+            def load() -> LoadedModel:
                 hook()
                 return planned.load()
 
@@ -220,3 +220,50 @@ def before_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], 
         monkeypatch.setattr(engine.runtime, "plan_load", plan)
 
     return intervene
+
+
+MARKERS = ["[unused0]", "[unused1]", ".", ",", "!", "?"]
+
+
+@pytest.fixture
+def bare_model(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a small random model of transformers with its tokenizer: `bare_model(AutoModelForMaskedLM, BertConfig)`.
+
+    Words are `w0` to `w93`, after the special tokens, two markers and some punctuation.
+    """
+
+    def build(
+        kind: type, config: type, *, name: str = "bare", seed: int = 0, spread: float = 0.2, **keys: object
+    ) -> Path:
+        torch.manual_seed(seed)
+        sizes = {
+            "vocab_size": 105,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+            "max_position_embeddings": 64,
+            "pad_token_id": 0,
+        }
+        model = kind.from_config(config(**{**sizes, **keys}), attn_implementation="eager").eval()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.normal_(1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0, spread)
+        folder = tmp_path / name
+        model.save_pretrained(folder)
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *MARKERS, *WORDS[:94]]
+        tokenizer = tokenizers.Tokenizer(
+            WordLevel({word: place for place, word in enumerate(words)}, unk_token="[UNK]")
+        )
+        tokenizer.pre_tokenizer = Whitespace()
+        tokenizer.post_processor = TemplateProcessing(
+            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            model_max_length=60,
+            **{f"{part}_token": f"[{part.upper()}]" for part in ("pad", "unk", "cls", "sep", "mask")},
+        ).save_pretrained(folder)
+        return folder
+
+    return build

@@ -1,7 +1,5 @@
 """BERT against its reference, alone and in company."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,9 +7,10 @@ from safetensors.torch import load_file, save_file
 
 from engine.catalog import describe
 from engine.device import open_device
-from engine.embedder import load_embedder
+from engine.encoded import Encoded
 from engine.errors import ArchitectureUnknown, CheckpointCorrupt, ModelInvalid, WeightMismatch
-from engine.heads.pooling import POOLINGS
+from engine.heads.vectors import stacked
+from engine.loaded import load_model
 from engine.settings import EngineSettings
 
 LENGTHS = [3, 7, 3, 1, 30, 12, 7, 7, 2]
@@ -24,20 +23,20 @@ def device():
 
 @pytest.fixture
 def load(device):
-    return lambda folder, dtype=torch.float32: load_embedder(describe(folder), device, dtype)
+    return lambda folder, dtype=torch.float32: load_model(describe(folder), device, dtype)
 
 
 def sequences(lengths, vocabulary=100, seed=0):
     generator = np.random.default_rng(seed)
-    return [generator.integers(0, vocabulary, length, dtype=np.int32) for length in lengths]
+    return [Encoded(generator.integers(0, vocabulary, length, dtype=np.int32)) for length in lengths]
 
 
 @torch.no_grad()
-def hidden_of(embedder, ids):
+def hidden_of(model, ids):
     """Hidden states of each sequence, in the order given."""
-    batch = embedder.pack(ids)
-    hidden = embedder.network(batch.input_ids, batch.positions, batch.sequences)
-    bounds = batch.sequences.cu_seqlens.tolist()
+    batch = model.pack(ids)
+    hidden = model.network.body(batch.tokens)
+    bounds = batch.tokens.sequences.cu_seqlens.tolist()
     by_place = {place: hidden[start:end] for place, start, end in zip(batch.order, bounds, bounds[1:], strict=False)}
     return [by_place[place] for place in range(len(ids))]
 
@@ -59,47 +58,45 @@ def test_hidden_states_equal_the_reference(build_checkpoint, load, config):
     ids = sequences([*LENGTHS, min(config.get("max_position_embeddings", 40), 160)])
     for ours, tokens in zip(hidden_of(load(checkpoint.folder), ids), ids, strict=True):
         with torch.no_grad():
-            expected = checkpoint.reference(torch.from_numpy(tokens)[None].long()).last_hidden_state[0]
+            expected = checkpoint.reference(torch.from_numpy(tokens.ids)[None].long()).last_hidden_state[0]
         torch.testing.assert_close(ours, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_text_alone_equals_itself_in_any_batch_and_order(build_checkpoint, load, pooling, normalize):
-    embedder = load(build_checkpoint(pooling={"pooling_mode": pooling}, normalize=normalize).folder)
+    model = load(build_checkpoint(pooling={"pooling_mode": pooling}, normalize=normalize).folder)
     ids = sequences(LENGTHS)
-    together = embedder.run(embedder.pack(ids))
-    alone = np.concatenate([embedder.run(embedder.pack([tokens])) for tokens in ids])
+    together = stacked(model.run(model.pack(ids)))
+    alone = np.concatenate([stacked(model.run(model.pack([tokens]))) for tokens in ids])
     np.testing.assert_allclose(together, alone, atol=1e-6, rtol=0)
     order = np.random.default_rng(1).permutation(len(ids))
-    permuted = embedder.run(embedder.pack([ids[place] for place in order]))
+    permuted = stacked(model.run(model.pack([ids[place] for place in order])))
     np.testing.assert_allclose(permuted, together[order], atol=1e-6, rtol=0)
 
 
 def test_a_neighbour_does_not_change_a_vector(build_checkpoint, load):
-    embedder = load(build_checkpoint().folder)
+    model = load(build_checkpoint().folder)
     ids = sequences(LENGTHS)
     other = [ids[0], *sequences(LENGTHS, seed=9)[1:]]
-    first, second = (embedder.run(embedder.pack(batch)) for batch in (ids, other))
+    first, second = (stacked(model.run(model.pack(batch))) for batch in (ids, other))
     np.testing.assert_allclose(first[0], second[0], atol=1e-6, rtol=0)
     assert np.abs(first[1:] - second[1:]).max() > 1e-2
 
 
-def test_pooling_follows_its_definition(build_checkpoint, load):
-    embedder = load(build_checkpoint(normalize=False).folder)
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_pooling_follows_its_definition(build_checkpoint, load, pooling):
+    model = load(build_checkpoint(pooling={"pooling_mode": pooling}, normalize=False).folder)
     ids = sequences(LENGTHS)
-    states = hidden_of(embedder, ids)
-    batch = embedder.pack(ids)
-    for name, expected in (("mean", [state.mean(0) for state in states]), ("cls", [state[0] for state in states])):
-        vectors = replace(embedder, pooling=POOLINGS[name]).run(batch)
-        np.testing.assert_allclose(vectors, torch.stack(expected), atol=1e-5)
+    expected = [state.mean(0) if pooling == "mean" else state[0] for state in hidden_of(model, ids)]
+    np.testing.assert_allclose(stacked(model.run(model.pack(ids))), torch.stack(expected), atol=1e-5)
 
 
 def test_half_precision_stays_close(build_checkpoint, load):
     folder = build_checkpoint().folder
     ids = sequences(LENGTHS)
     whole, half = (load(folder, dtype) for dtype in (torch.float32, torch.bfloat16))
-    cosines = (whole.run(whole.pack(ids)) * half.run(half.pack(ids))).sum(1)
+    cosines = (stacked(whole.run(whole.pack(ids))) * stacked(half.run(half.pack(ids)))).sum(1)
     assert cosines.min() > 0.99
 
 
@@ -113,7 +110,7 @@ def test_names_of_checkpoints_with_a_head_load_too(build_checkpoint, load, edit_
     checkpoint = build_checkpoint()
     ids = sequences(LENGTHS)
     plain = load(checkpoint.folder)
-    expected = plain.run(plain.pack(ids))
+    expected = stacked(plain.run(plain.pack(ids)))
 
     def rename(tensors):
         for name in list(tensors):
@@ -125,13 +122,13 @@ def test_names_of_checkpoints_with_a_head_load_too(build_checkpoint, load, edit_
     rewrite(checkpoint.folder, rename)
     edit_json(checkpoint.folder / "config.json", architectures=["BertForMaskedLM"])
     loaded = load(checkpoint.folder)
-    np.testing.assert_array_equal(loaded.run(loaded.pack(ids)), expected)
+    np.testing.assert_array_equal(stacked(loaded.run(loaded.pack(ids))), expected)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda tensors: tensors.pop("encoder.layer.1.output.dense.bias"), r"lacks layers\.1\.down\.bias"),
+        (lambda tensors: tensors.pop("encoder.layer.1.output.dense.bias"), r"lacks body\.layers\.1\.mlp\.down\.bias"),
         (lambda tensors: tensors.pop("encoder.layer.0.attention.self.key.weight"), r"lacks .*qkv\.weight"),
         (lambda tensors: tensors.update({"encoder.layer.7.x": torch.zeros(1)}), r"unknown encoder\.layer\.7\.x"),
         (

@@ -4,10 +4,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.architectures import common_config
+from engine.batch import pack
 from engine.calibration import Calibration, Shape, calibrate, powers_of_two
 from engine.catalog import describe
 from engine.device import open_device
-from engine.embedder import load_embedder
+from engine.encoded import Encoded
+from engine.layers.attention import attend_runs
+from engine.loaded import load_model
+from engine.models import FAMILIES
 from engine.settings import EngineSettings
 
 
@@ -27,11 +32,70 @@ def peak_of(work):
 )
 @pytest.mark.filterwarnings("ignore")
 def test_the_arithmetic_bounds_what_a_batch_takes(starter, dtype, lengths, at_least):
-    embedder = load_embedder(describe(starter), open_device(EngineSettings(device="cpu")), dtype)
-    batch = embedder.pack([np.zeros(length, dtype=np.int32) for length in lengths])
-    embedder.run(batch)
-    expected = Shape.of(embedder.spec.config, longest=256, itemsize=dtype.itemsize).peak(sum(lengths))
-    assert at_least * expected <= peak_of(lambda: embedder.run(batch)) <= expected * 1.01
+    model = load_model(describe(starter), open_device(EngineSettings(device="cpu")), dtype)
+    batch = model.pack([Encoded(np.zeros(length, dtype=np.int32)) for length in lengths])
+    model.run(batch)
+    expected = Shape.of(model.spec.config, model.spec.family, longest=256, itemsize=dtype.itemsize).peak(sum(lengths))
+    assert at_least * expected <= peak_of(lambda: model.run(batch)) <= expected * 1.01
+
+
+SIZES = {
+    "vocab_size": 50,
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 512,
+    "max_position_embeddings": 1100,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-6,
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-6,
+}
+GROUPS = {"num_key_value_heads": 2, "head_dim": 64, "query_pre_attn_scalar": 64, "sliding_window": 200}
+DISTANCES = {
+    "relative_attention": True,
+    "position_buckets": 256,
+    "share_att_key": True,
+    "pos_att_type": "c2p|p2c",
+    "position_biased_input": False,
+    "conv_kernel_size": 3,
+}
+EXPERTS = {"activation_function": "swiglu", "moe_every_n_layers": 2, "num_experts": 8, "moe_top_k": 2}
+OWN = {
+    "electra": [{"embedding_size": 64}],
+    "mpnet": [{"relative_attention_num_buckets": 32}],
+    "nomic_bert": [{}, EXPERTS],
+    "gte": [{"position_embedding_type": "rope"}],
+    "jina_v3": [{"position_embedding_type": "rotary"}],
+    "jina_bert": [{"position_embedding_type": "alibi", "_name_or_path": path} for path in ("", "jina-qk-post-norm")],
+    "deberta_v2": [DISTANCES],
+    "gemma3": [{**GROUPS, "use_bidirectional_attention": both} for both in (True, False)],
+    "qwen2": [GROUPS],
+    "qwen3": [GROUPS],
+    "gemma": [GROUPS, {**GROUPS, "num_key_value_heads": 1}],
+    "mistral": [GROUPS, {**GROUPS, "sliding_window": None}],
+    "llama_bidirectional": [GROUPS],
+}
+"""What the families' configs say beside the sizes."""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("family", "own"), [(family, own) for family in FAMILIES for own in OWN.get(family, [{}])], ids=str
+)
+@pytest.mark.filterwarnings("ignore")
+@torch.inference_mode()
+def test_the_arithmetic_bounds_what_every_family_takes(family, own, dtype):
+    config = common_config({**SIZES, **own}, family)
+    body = FAMILIES[family].build(config, attend_runs).to(dtype)
+    for parameter in body.parameters():
+        parameter.normal_(0, 0.05)
+    for lengths in ([128] * 4, [256] * 2, [2] * 256, [120, 90, 7], [600, 300], [1000]):
+        tokens = pack([Encoded(np.zeros(length, dtype=np.int32)) for length in lengths], torch.device("cpu")).tokens
+        body(tokens)
+        expected = Shape.of(config, family, longest=1000, itemsize=dtype.itemsize).peak(sum(lengths))
+        taken = peak_of(lambda tokens=tokens: body(tokens).float())
+        assert 0.25 * expected <= taken <= expected * 1.01, lengths
 
 
 @pytest.mark.parametrize(

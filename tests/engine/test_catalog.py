@@ -7,13 +7,22 @@ from safetensors.torch import load_file, save_file
 
 from engine.catalog import describe
 from engine.errors import ArchitectureUnknown, CheckpointCorrupt, FolderIncomplete, ModelInvalid
+from engine.head_spec import HeadSpec
 from engine.pooling_config import read_pooling
+from engine.vector_steps import VectorStep
 
 
 def test_the_starter_model_says_what_it_is(starter):
     spec = describe(starter)
     assert (spec.family, spec.architecture, spec.dimensions, spec.max_tokens) == ("bert", "BertModel", 384, 256)
-    assert (spec.pooling, spec.normalize, spec.outputs, spec.matryoshka) == ("mean", True, ("dense",), ())
+    assert spec.heads == (
+        HeadSpec(
+            "dense",
+            "pooled",
+            {"poolings": ("mean",), "include_prompt": True, "before": (), "after": (VectorStep(kind="normalize"),)},
+        ),
+    )
+    assert (spec.outputs, spec.matryoshka, spec.normalize) == (("dense",), (), True)
     assert spec.weight_bytes == 90_856_960
 
 
@@ -25,31 +34,30 @@ def test_reading_a_model_needs_no_torch():
 @pytest.mark.parametrize(
     ("config", "pooling"),
     [
-        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
-        ({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}, "cls"),
-        ({"pooling_mode": "cls", "embedding_dimension": 32}, "cls"),
-        ({"pooling_mode": ["mean"]}, "mean"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, ("mean",)),
+        ({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}, ("cls",)),
+        ({"pooling_mode": "cls", "embedding_dimension": 32}, ("cls",)),
+        ({"pooling_mode": ["mean"]}, ("mean",)),
+        ({"pooling_mode": ["mean", "cls"]}, ("mean", "cls")),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}, ("max", "mean")),
     ],
 )
 def test_pooling_is_read_in_both_formats(config, pooling):
-    assert read_pooling(config, has_prompts=False) == pooling
+    assert read_pooling(config) == pooling
 
 
 @pytest.mark.parametrize(
     ("config", "error"),
     [
-        ({"pooling_mode": "lasttoken"}, ArchitectureUnknown),
-        ({"pooling_mode": ["mean", "cls"]}, ArchitectureUnknown),
-        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, ArchitectureUnknown),
-        ({"pooling_mode_max_tokens": True}, ArchitectureUnknown),
-        ({"pooling_mode": "mean", "include_prompt": False}, ArchitectureUnknown),
+        ({"pooling_mode": "attention"}, ArchitectureUnknown),
+        ({"pooling_mode": ["mean", "median"]}, ArchitectureUnknown),
         ({}, ModelInvalid),
         ({"pooling_mode": 3}, ModelInvalid),
     ],
 )
 def test_pooling_that_is_not_known_is_refused(config, error):
     with pytest.raises(error):
-        read_pooling(config, has_prompts=True)
+        read_pooling(config)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +75,8 @@ def test_a_folder_without_modules_is_a_bare_network_pooled_by_mean(build_checkpo
     folder = build_checkpoint().folder
     (folder / "modules.json").unlink()
     spec = describe(folder)
-    assert (spec.pooling, spec.normalize) == ("mean", False)
+    assert spec.heads[0].settings == {"poolings": ("mean",), "include_prompt": True, "before": (), "after": ()}
+    assert not spec.normalize
 
 
 def test_module_names_of_the_new_library_are_known(build_checkpoint):
@@ -158,9 +167,9 @@ def test_unknown_architectures_are_named(build_checkpoint, edit_json):
 def test_unknown_modules_are_named(build_checkpoint):
     folder = build_checkpoint().folder
     modules = json.loads((folder / "modules.json").read_text())
-    modules.insert(2, {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+    modules.insert(2, {"idx": 2, "name": "2", "path": "2_CNN", "type": "sentence_transformers.models.CNN"})
     (folder / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(ArchitectureUnknown, match="Dense"):
+    with pytest.raises(ArchitectureUnknown, match="CNN"):
         describe(folder)
 
 
@@ -169,13 +178,6 @@ def test_a_missing_file_is_named(build_checkpoint, name):
     folder = build_checkpoint().folder
     (folder / name).unlink()
     with pytest.raises(FolderIncomplete, match=name.rpartition("/")[2]):
-        describe(folder)
-
-
-def test_pickled_weights_are_refused_with_the_reason(build_checkpoint):
-    folder = build_checkpoint().folder
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(FolderIncomplete, match="pickle"):
         describe(folder)
 
 

@@ -46,7 +46,7 @@ def test_a_batch_takes_its_declared_time_and_answers_for_each_text():
         machine = FakeMachine(pack_seconds=0.25, on_running=running.append)
         model = machine.load(SPEC)
         rows = await machine.run(model, await machine.pack(model, [fake_tokens(20, first=5), fake_tokens(30, first=6)]))
-        assert [row.tolist() for row in rows] == [[7, 5, 20], [7, 6, 30]]
+        assert [row["dense"].tolist() for row in rows] == [[7, 5, 20], [7, 6, 30]]
         assert running == [1, 0]
         return asyncio.get_running_loop().time()
 

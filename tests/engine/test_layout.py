@@ -14,9 +14,11 @@ from torch import nn
 from engine.buffers import HostBuffer, device_memory, map_memory, to_device, to_host
 from engine.catalog import describe
 from engine.device import open_device
-from engine.embedder import load_embedder, plan_embedder
+from engine.encoded import Encoded
 from engine.errors import CheckpointCorrupt
+from engine.heads.vectors import stacked
 from engine.layout import ALIGNMENT, lay_out
+from engine.loaded import load_model, plan_model
 from engine.settings import EngineSettings
 
 
@@ -47,30 +49,30 @@ def test_parameters_lie_side_by_side_aligned_and_apart(shapes, dtype):
 
 def test_networks_over_two_buffers_share_no_weights(build_checkpoint, device):
     first, second = (
-        load_embedder(describe(build_checkpoint(name, seed=seed).folder), device, torch.float32)
+        load_model(describe(build_checkpoint(name, seed=seed).folder), device, torch.float32)
         for seed, name in enumerate(("a", "b"))
     )
-    ids = [np.arange(9, dtype=np.int32)]
-    expected = [embedder.run(embedder.pack(ids)) for embedder in (first, second)]
+    ids = [Encoded(np.arange(9, dtype=np.int32))]
+    expected = [stacked(model.run(model.pack(ids))) for model in (first, second)]
     rebound = first.layout.bind(second.weights)
     assert {parameter.device.type for parameter in first.layout.blank.parameters()} == {"meta"}
     batch = first.pack(ids)
     with torch.inference_mode():
-        hidden = rebound(batch.input_ids, batch.positions, batch.sequences).mean(0)
+        hidden = rebound.body(batch.tokens).mean(0)
     np.testing.assert_allclose(hidden / hidden.norm(), expected[1][0], atol=1e-5)
-    np.testing.assert_array_equal(first.run(batch), expected[0])
+    np.testing.assert_array_equal(stacked(first.run(batch)), expected[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_model_is_the_same_after_it_was_in_host_memory(build_checkpoint, device, dtype):
-    embedder = load_embedder(describe(build_checkpoint().folder), device, dtype)
-    ids = [np.arange(length, dtype=np.int32) for length in (3, 17, 3)]
-    expected = embedder.run(embedder.pack(ids))
-    copy = embedder.to_host()
-    del embedder
+    model = load_model(describe(build_checkpoint().folder), device, dtype)
+    ids = [Encoded(np.arange(length, dtype=np.int32)) for length in (3, 17, 3)]
+    expected = stacked(model.run(model.pack(ids)))
+    copy = model.to_host()
+    del model
     for _ in range(2):  # a copy serves any number of returns
         back = copy.to_device()
-        np.testing.assert_array_equal(back.run(back.pack(ids)), expected)
+        np.testing.assert_array_equal(stacked(back.run(back.pack(ids))), expected)
     assert copy.bytes >= back.layout.bytes
 
 
@@ -108,7 +110,7 @@ def test_memory_goes_back_to_the_system_with_its_last_holder():
 
 def test_a_file_that_is_cut_off_after_its_header_was_read(build_checkpoint, device):
     file = build_checkpoint().folder / "model.safetensors"
-    plan = plan_embedder(describe(file.parent), device, torch.float32)
+    plan = plan_model(describe(file.parent), device, torch.float32)
     file.write_bytes(file.read_bytes()[:-5000])
     with pytest.raises(CheckpointCorrupt, match=r"model\.safetensors was cut off"):
         plan.load()
@@ -120,7 +122,7 @@ import torch
 from pathlib import Path
 from engine.catalog import describe
 from engine.device import give_back_memory, open_device
-from engine.embedder import plan_embedder
+from engine.loaded import plan_model
 from engine.settings import EngineSettings
 
 def resident():
@@ -128,7 +130,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 device = open_device(EngineSettings(device="cpu"))
-plan = plan_embedder(describe(Path({str(starter)!r})), device, torch.float32)
+plan = plan_model(describe(Path({str(starter)!r})), device, torch.float32)
 first = plan.load()
 before = resident()
 second = plan.load()

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from transformers import AlbertConfig, AlbertModel
 
-from engine.embedder import Embedder
+from benchmarks.families.folder import write_folder
 from engine.errors import DeadlinePassed, ModelInvalid, OutOfMemory
-from engine.protocol import EmbedRequest
+from engine.loaded import LoadedModel
+from engine.protocol import EmbedRequest, ModelRef
 
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 
@@ -44,7 +46,7 @@ class Trouble:
         self.held = False
         self.sizes = ()
         """Numbers of sequences for which the memory is too small."""
-        run_batch = Embedder.run
+        run_batch = LoadedModel.run
 
         def troubled(model, batch):
             if self.held:
@@ -53,7 +55,7 @@ class Trouble:
                 raise MemoryError
             return run_batch(model, batch)
 
-        monkeypatch.setattr(Embedder, "run", troubled)
+        monkeypatch.setattr(LoadedModel, "run", troubled)
 
 
 @pytest.fixture
@@ -94,6 +96,13 @@ async def swap(node, models):
     await node.runtime.unload(models[1])
 
 
+async def run_padded(node, folder):
+    ref = ModelRef(id="albert", source=str(folder))
+    await node.embed(ref)
+    await node.scrape()
+    await node.runtime.unload(ref)
+
+
 async def miss_deadlines(node, ref):
     for lane in ("interactive", "bulk"):
         await node.embed(ref, lane=lane)
@@ -120,10 +129,15 @@ async def crowd(node, ref, endless, trouble):
     return waiting
 
 
-def test_every_series_is_there_from_the_start_and_moves(opened, served, run, build_checkpoint, before_load, trouble):
+def test_every_series_is_there_from_the_start_and_moves(
+    opened, served, run, build_checkpoint, before_load, trouble, tmp_path
+):
     models = [build_checkpoint(f"m{seed}", seed=seed).ref() for seed in range(4)]
     broken = build_checkpoint("broken")
     (broken.folder / "model.safetensors").write_bytes(b"junk")
+    albert = tmp_path / "albert"
+    config = AlbertConfig(vocab_size=100, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=16)
+    write_folder(albert, {**config.to_dict(), "architectures": ["AlbertModel"]}, AlbertModel(config).state_dict())
     before_load("m3", lambda: trouble.release.wait(20))
 
     async def size():
@@ -137,6 +151,7 @@ def test_every_series_is_there_from_the_start_and_moves(opened, served, run, bui
             node = Node(client, runtime)
             first = await node.scrape()
             await swap(node, models)
+            await run_padded(node, albert)
             await node.send_junk()
             await miss_deadlines(node, models[0])
             await run_out_of_memory(node, models[0], trouble)

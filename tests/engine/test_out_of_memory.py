@@ -35,8 +35,8 @@ class Device:
         self.cached = cached
         self.log = []
 
-    async def pack(self, model, token_ids):
-        return token_ids
+    async def pack(self, model, encoded):
+        return encoded
 
     async def run(self, model, packed):
         tokens = sum(map(len, packed))
@@ -57,8 +57,8 @@ class Device:
 
 
 def fitted(run, device, *sizes):
-    token_ids = [[0] * size for size in sizes]
-    return run(run_fitting(device, None, token_ids, token_ids, device.free))
+    encoded = [[0] * size for size in sizes]
+    return run(run_fitting(device, None, encoded, encoded, device.free))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import engine.runtime
-from engine.embedder import Embedder
+from engine.encoded import Encoded
 from engine.errors import ModelInvalid
+from engine.loaded import LoadedModel
 from engine.protocol import EmbedRequest, RerankRequest
 from engine.scheduler import Scheduler
 from engine.virtual_time import VirtualLoop
@@ -27,14 +28,14 @@ class Gate:
         self.reached = threading.Semaphore(0)
         self.open = threading.Event()
         self.open.set()
-        run = Embedder.run
+        run = LoadedModel.run
 
         def gated(model, batch):
             self.reached.release()
             assert self.open.wait(20)
             return run(model, batch)
 
-        monkeypatch.setattr(Embedder, "run", gated)
+        monkeypatch.setattr(LoadedModel, "run", gated)
 
     async def a_pass_begins(self):
         await asyncio.to_thread(self.reached.acquire)
@@ -148,12 +149,12 @@ class Recorder:
     def __init__(self):
         self.batches = []
 
-    async def pack(self, model, token_ids):
-        return token_ids
+    async def pack(self, model, encoded):
+        return encoded
 
     async def run(self, model, packed):
         await asyncio.sleep(sum(map(len, packed)) / 1000)
-        self.batches.append([(model, int(ids[0]), len(ids)) for ids in packed])
+        self.batches.append([(model, int(sequence.ids[0]), len(sequence)) for sequence in packed])
         return [np.zeros(1, dtype=np.float32) for _ in packed]
 
 
@@ -163,7 +164,7 @@ def virtually(work):
 
 
 def text(length, name=0):
-    return np.full(length, name, dtype=np.int32)
+    return Encoded(np.full(length, name, dtype=np.int32))
 
 
 async def flood(scheduler, model, length, until, *, callers=64, **options):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from engine.device_work import ThreadedDevice
+from engine.encoded import Encoded
 from engine.errors import DeadlinePassed, Draining, InferenceFailed, OutOfMemory, QueueFull
 from engine.scheduler import Scheduler
 
@@ -21,21 +22,21 @@ class FakeModel:
         self.started = threading.Event()
         self.breaks = lambda batch: None
 
-    def pack(self, token_ids):
-        self.packed.append(len(token_ids))
-        return list(token_ids)
+    def pack(self, encoded):
+        self.packed.append(len(encoded))
+        return list(encoded)
 
     def run(self, batch):
         self.started.set()
         assert self.gate.wait(20)
         self.breaks(batch)
-        self.batches.append([int(ids[0]) for ids in batch])
-        return np.array([[ids[0], len(ids)] for ids in batch], dtype=np.float32)
+        self.batches.append([int(sequence.ids[0]) for sequence in batch])
+        return np.array([[sequence.ids[0], len(sequence)] for sequence in batch], dtype=np.float32)
 
 
 def texts(*sizes, first=0):
     """Sequences of these lengths, whose first ids count up."""
-    return [np.full(size, first + place, dtype=np.int32) for place, size in enumerate(sizes)]
+    return [Encoded(np.full(size, first + place, dtype=np.int32)) for place, size in enumerate(sizes)]
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ async def until(true):
 def test_vectors_come_back_in_the_order_of_the_inputs(scheduled):
     async def work(scheduler, model):
         ran = await scheduler.run(model, texts(3, 9, 1, 3, 7))
-        assert ran.vectors.tolist() == [[0, 3], [1, 9], [2, 1], [3, 3], [4, 7]]
+        assert list(map(list, ran.rows)) == [[0, 3], [1, 9], [2, 1], [3, 3], [4, 7]]
         assert ran.queued >= 0
         assert ran.inference >= 0
         assert scheduler.waiting_tokens == scheduler.waiting_requests == 0
@@ -222,14 +223,14 @@ def test_the_time_to_come_back_is_the_queue_over_the_measured_speed(scheduled):
 def test_one_request_is_admitted_however_big_when_nothing_waits(scheduled):
     async def work(scheduler, model):
         ran = await scheduler.run(model, texts(*[5] * 100))
-        assert ran.vectors[:, 0].tolist() == list(range(100))
+        assert [row[0] for row in ran.rows] == list(range(100))
 
     scheduled(work, max_waiting_tokens=20)
 
 
 def test_a_batch_that_fails_fails_only_its_own_items(scheduled, capsys):
     def breaks(batch):
-        if any(ids[0] == 66 for ids in batch):
+        if any(sequence.ids[0] == 66 for sequence in batch):
             raise ValueError("kernel")
 
     async def work(scheduler, model):
@@ -240,11 +241,11 @@ def test_a_batch_that_fails_fails_only_its_own_items(scheduled, capsys):
             scheduler.run(model, texts(9, first=80)),
             return_exceptions=True,
         )
-        assert outcomes[0].vectors.tolist() == [[1, 9]]
+        assert list(map(list, outcomes[0].rows)) == [[1, 9]]
         assert isinstance(outcomes[1], InferenceFailed)
         assert "kernel" not in outcomes[1].message
-        assert outcomes[2].vectors.tolist() == [[80, 9]]
-        assert (await scheduler.run(model, texts(3))).vectors.tolist() == [[0, 3]]
+        assert list(map(list, outcomes[2].rows)) == [[80, 9]]
+        assert list(map(list, (await scheduler.run(model, texts(3))).rows)) == [[0, 3]]
 
     scheduled(work)
 
@@ -407,7 +408,7 @@ def test_what_is_taken_after_its_deadline_is_refused_and_the_rest_is_served(sche
         _first, late, early = await asyncio.gather(*jobs, return_exceptions=True)
         assert isinstance(late, DeadlinePassed)
         assert (late.code, late.status, late.retry_after) == ("deadline_passed", 504, None)
-        assert early.vectors.tolist() == [[40, 3]]
+        assert list(map(list, early.rows)) == [[40, 3]]
         assert model.batches == [[0], [40]]
         assert scheduler.waiting_tokens == scheduler.waiting_requests == 0
 

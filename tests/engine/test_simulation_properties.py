@@ -17,6 +17,7 @@ import structlog
 
 from engine.errors import EngineError, HubUnreachable, InferenceFailed, ModelInvalid
 from engine.fake import FakeMachine, FakeSpec, fake_tokens
+from engine.heads.vectors import stacked
 from engine.protocol import ModelRef
 from engine.residency import LoadPlan, Residency
 from engine.scheduler import Scheduler
@@ -49,7 +50,7 @@ class Machine(FakeMachine):
         if self._source.random() < 0.02:
             raise ValueError("kernel")
         rows = await super().run(model, packed)
-        self.finished.update(int(ids[0]) for ids in packed)
+        self.finished.update(int(sequence.ids[0]) for sequence in packed)
         return rows
 
 
@@ -208,7 +209,7 @@ class World:
         async def answered():
             try:
                 ran = await self.use(ref, lambda model: self.scheduler.run(model, texts, **settings))
-                asked.outcomes.append(ran.vectors)
+                asked.outcomes.append(stacked(ran.rows))
             except EngineError as error:
                 asked.outcomes.append(type(error))  # not the error: its traceback would hold the model
             except asyncio.CancelledError:

@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import json
 import socket
 
 import huggingface_hub
@@ -48,10 +49,28 @@ def test_the_hub_is_asked_for_data_only(monkeypatch, tmp_path):
         asked.update(options, repo=repo)
         return str(tmp_path)
 
+    (tmp_path / "model.safetensors").touch()
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert resolve("someone/model", "abc") == tmp_path
     assert asked == {"repo": "someone/model", "revision": "abc", "allow_patterns": list(source.ALLOWED)}
-    assert not any(pattern.endswith((".bin", ".py", ".pt", "*")) for pattern in source.ALLOWED)
+    assert not any(pattern.endswith((".bin", ".py", "*.pt", "*")) for pattern in source.ALLOWED)
+
+
+def test_pickled_weights_are_fetched_where_there_are_no_others(monkeypatch, tmp_path):
+    kinds = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Dense", "Dense"), ("3_Dense", "Dense"))
+    modules = [{"type": f"sentence_transformers.models.{kind}", "path": path} for path, kind in kinds]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    (tmp_path / "2_Dense").mkdir()
+    (tmp_path / "2_Dense" / "model.safetensors").touch()
+    asked = []
+
+    def download(repo, *, revision, allow_patterns):
+        asked.append(set(allow_patterns) - set(source.ALLOWED))
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    resolve("someone/model")
+    assert asked == [set(), {part + name for part in ("", "3_Dense/") for name in source.PICKLED}]
 
 
 def fails_with(error):

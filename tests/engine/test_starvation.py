@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from engine.encoded import Encoded
 from engine.lanes import SMALL
 from engine.scheduler import Scheduler
 from engine.virtual_time import run
@@ -20,8 +21,8 @@ class Timed:
     def __init__(self):
         self.served = []
 
-    async def pack(self, model, token_ids):
-        return token_ids
+    async def pack(self, model, encoded):
+        return encoded
 
     async def run(self, model, packed):
         tokens = sum(map(len, packed))
@@ -49,7 +50,7 @@ def scheduled():
 
 
 def text(length):
-    return [np.zeros(length, dtype=np.int32)]
+    return [Encoded(np.zeros(length, dtype=np.int32))]
 
 
 async def waited(scheduler, length, **how):

@@ -21,7 +21,7 @@ def encode(executor, run):
 
 
 def ids(tokenized):
-    return [token_ids.tolist() for token_ids in tokenized.token_ids]
+    return [sequence.ids.tolist() for sequence in tokenized.encoded]
 
 
 def test_special_tokens_are_there_and_padding_is_not(tokenizer, encode):
@@ -95,7 +95,7 @@ def test_requests_that_wait_share_a_batch_whatever_their_limits(tokenizer, execu
 
     outcomes = run(all_together())
     assert batches[0] == 5, "the one that left is not tokenized"
-    assert [len(outcome.token_ids[0]) for outcome in outcomes[:5]] == [4, 5, 4, 5, 4]
+    assert [len(outcome.encoded[0]) for outcome in outcomes[:5]] == [4, 5, 4, 5, 4]
     assert isinstance(outcomes[5], asyncio.CancelledError)
 
 

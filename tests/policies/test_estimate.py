@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
-from policies.estimate import SPECIAL_TOKENS, tokens_upper_bound
+from policies.estimate import (
+    SPECIAL_TOKENS,
+    all_labels_bound,
+    each_label_bound,
+    pairs_bound,
+    texts_bound,
+    windows_bound,
+)
 
 steady = settings(deadline=None, derandomize=True, max_examples=500)
 
@@ -47,20 +54,20 @@ def wordpiece() -> Tokenizer:
     ],
 )
 def test_bytes_and_two_specials_cut_at_the_models_limit(inputs: list[str], max_tokens: int | None, bound: int) -> None:
-    assert tokens_upper_bound(inputs, max_tokens) == bound
+    assert texts_bound(inputs, max_tokens) == bound
 
 
 @steady
 @given(texts)
 def test_wordpiece_never_makes_more_tokens(wordpiece, text) -> None:
-    assert len(wordpiece.encode(text).ids) <= tokens_upper_bound([text], None)
+    assert len(wordpiece.encode(text).ids) <= texts_bound([text], None)
 
 
 @steady
 @given(st.lists(texts, max_size=5), st.integers(3, 40))
 def test_nor_when_every_text_is_cut(wordpiece, several, max_tokens) -> None:
     counted = sum(min(len(wordpiece.encode(text).ids), max_tokens) for text in several)
-    assert counted <= tokens_upper_bound(several, max_tokens)
+    assert counted <= texts_bound(several, max_tokens)
 
 
 def test_no_code_point_becomes_more_characters_than_it_has_bytes(wordpiece) -> None:
@@ -75,4 +82,31 @@ def test_no_code_point_becomes_more_characters_than_it_has_bytes(wordpiece) -> N
 @given(texts)
 def test_byte_level_pieces_are_bytes_at_most(text) -> None:
     pieces = pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str(text)
-    assert sum(len(piece) for piece, _ in pieces) + SPECIAL_TOKENS <= tokens_upper_bound([text], None)
+    assert sum(len(piece) for piece, _ in pieces) + SPECIAL_TOKENS <= texts_bound([text], None)
+
+
+def test_what_a_model_puts_before_a_text_counts_and_is_cut_with_it() -> None:
+    assert texts_bound(["abc", "a" * 99], 20, added=10) == 15 + 20
+
+
+@steady
+@given(texts, st.lists(texts, max_size=5), st.integers(5, 40))
+def test_a_pair_is_at_most_its_texts_and_four_tokens_each_time(wordpiece, query, documents, limit) -> None:
+    counted = [len(wordpiece.encode(query, document).ids) for document in documents]
+    pairs = [(query, document) for document in documents]
+    assert sum(counted) <= pairs_bound(pairs, None)
+    assert sum(min(count, limit) for count in counted) <= pairs_bound(pairs, limit)
+
+
+@steady
+@given(st.lists(texts, min_size=1, max_size=3), st.lists(texts, min_size=1, max_size=4), st.integers(5, 40))
+def test_a_text_is_read_again_for_every_label(wordpiece, several, labels, limit) -> None:
+    counted = [len(wordpiece.encode(text, f"It is {label}.").ids) for text in several for label in labels]
+    template = len("It is {}.")
+    assert sum(counted) <= each_label_bound(several, labels, None, template)
+    assert sum(min(count, limit) for count in counted) <= each_label_bound(several, labels, limit, template)
+
+
+def test_labels_are_read_with_a_text_as_one_input_or_with_every_window_of_it() -> None:
+    assert all_labels_bound(["abc", "a" * 99], ["red", "blue"], 20, 0) == 16 + 20
+    assert windows_bound(["abc", "a" * 192], ["red"], None, 1) == 3 + 5 + 5 + 2 * 192 + 3 * (5 + 5)

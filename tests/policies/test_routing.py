@@ -138,3 +138,14 @@ def test_a_model_on_a_device_is_used_before_one_that_must_come_back() -> None:
     warm = replace(node("warm"), restorable=frozenset(MODELS))
     hot = node("hot", *MODELS)
     assert {home([warm, hot], model) for model in MODELS} == {hot.url}
+
+
+def test_a_node_that_holds_the_adapter_too_is_preferred_among_those_that_hold_the_model():
+    with_model = [NodeFacts(f"http://n{number}", True, frozenset({"m"}), 0, 0) for number in range(4)]
+    for place in range(4):
+        nodes = [*with_model]
+        nodes[place] = replace(nodes[place], adapters=frozenset({("m", "a")}))
+        assert choose_node(nodes, "m", adapter="a") == nodes[place]
+        assert choose_node(nodes, "m", adapter="b") == choose_node(nodes, "m")
+    elsewhere = NodeFacts("http://n9", True, frozenset(), 0, 0, adapters=frozenset({("m", "a")}))
+    assert choose_node([*with_model, elsewhere], "m", adapter="a") in with_model

@@ -81,10 +81,29 @@ def test_a_model_is_looked_at_and_registered_with_what_was_found(shoal, data_dir
         "pinned": True,
         "dimensions": 384,
         "input_limit": 256,
+        "facts": {
+            "architecture": "BertModel",
+            "family": "bert",
+            "native": True,
+            "tasks": ["embed", "rerank"],
+            "outputs": ["dense"],
+            "labels": [],
+            "prompts": [],
+            "added_tokens": 0,
+            "weight_bytes": 90_856_960,
+            "base": None,
+            "adapter": None,
+        },
         "version": 1,
     }
-    assert shoal("model", "list").rows[1] == [STARTER, "all-minilm, mini", "default", "384", "256", "yes", "-"]
-    assert ["dimensions", "384"] in shoal("model", "show", STARTER).rows
+    assert shoal("model", "list").rows[1] == [STARTER, "all-minilm, mini", "default", "dense", "384", "256", "yes", "-"]
+    rows = shoal("model", "show", STARTER).rows
+    assert [row for row in rows if row[0] in {"dimensions", "family", "can", "native"}] == [
+        ["family", "bert"],
+        ["native", "yes"],
+        ["can", "embed, rerank"],
+        ["dimensions", "384"],
+    ]
 
 
 def test_registering_says_how_to_let_a_tenant_use_it(shoal, data_dir) -> None:
@@ -104,12 +123,14 @@ def test_what_could_not_be_served_is_refused_at_once(shoal, refused, tmp_path) -
     empty, strange = tmp_path / "empty", tmp_path / "strange"
     empty.mkdir()
     strange.mkdir()
-    (strange / "config.json").write_text(json.dumps({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}))
+    (strange / "config.json").write_text(json.dumps({"architectures": ["NobodyModel"], "model_type": "nobody"}))
     assert "is no model folder" in refused("model", "add", "a", "--source", str(empty))
-    assert "GPT2LMHeadModel" in refused("model", "add", "b", "--source", str(strange))
+    assert "NobodyModel" in refused("model", "add", "b", "--source", str(strange))
     assert "There is no folder /nowhere/at/all" in refused("model", "add", "c", "--source", "/nowhere/at/all")
     assert "what the model takes" in refused("model", "add", STARTER, "--max-tokens", "4096")
-    assert shoal("model", "list").rows == [["model", "aliases", "pool", "dimensions", "max tokens", "pinned", "where"]]
+    assert shoal("model", "list").rows == [
+        ["model", "aliases", "pool", "outputs", "dimensions", "max tokens", "pinned", "where"]
+    ]
 
 
 def test_a_name_that_is_taken_is_refused(refused, registered) -> None:

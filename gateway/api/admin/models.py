@@ -11,6 +11,7 @@ from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import ModelName, Name, Text
 from gateway.services import models, placement
+from gateway.services.model_facts import ModelFacts
 
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 
@@ -44,6 +45,8 @@ class Model(msgspec.Struct, frozen=True):
     dimensions: int | None
     """Null where its source was not looked at, or it makes no vectors."""
     input_limit: int | None
+    facts: ModelFacts
+    """What else its files say; empty where they were not looked at."""
     created_at: datetime
     version: int
 

@@ -21,13 +21,23 @@ IN_PATHS = {"model_id": "model"}
 IN_BODIES = {"model": "model"}
 """Kinds of objects by the names under which routes take them."""
 DATA = {
-    "input", "encoding_format", "dimensions", "truncate", "truncation", "query", "documents", "texts", "top_n", "top_k",
-    "return_documents", "return_text", "rank_fields",
+    "input", "inputs", "text", "texts", "images", "query", "documents", "rank_fields", "labels", "thresholds",
+    "hypothesis_template", "encoding_format", "dimensions", "output_dimension", "output_dtype", "output_types",
+    "embedding_type", "embedding_types", "input_type", "prompt_name", "task", "instruction", "normalize",
+    "truncate", "truncation", "truncation_direction", "top_n", "top_k", "return_documents", "return_text",
+    "multi_label", "raw_scores", "threshold", "aggregation", "flat",
 }  # fmt: skip
 """What names nothing that exists."""
 BODIES: dict[str, list[dict[str, Any]]] = {
     "/v1/embeddings": [{"input": "x"}],
+    "/v1/embed": [{"texts": ["x"]}],
+    "/v2/embed": [{"texts": ["x"], "input_type": "search_query", "embedding_types": ["float"]}],
+    "/embed": [{"inputs": "x"}],
+    "/embed_sparse": [{"inputs": "x"}],
+    "/embed_all": [{"inputs": "x"}],
     "/v1/rerank": [{"query": "q", "documents": ["d"]}, {"query": "q", "texts": ["t"]}],
+    "/v1/classify": [{"input": "x"}],
+    "/v1/extract": [{"input": "x", "labels": ["a"]}],
 }
 """Bodies that are good but for the object, by endpoint."""
 FOREIGN = {"model": ("their/vault", "vault", "only-theirs")}
@@ -181,9 +191,9 @@ def test_lists_hold_nothing_of_anothers(gateway_under_test, sides):
 
 def test_every_place_is_found(found):
     assert {(place.endpoint, place.field) for place in found} == {
-        ("/v1/embeddings", "model"), ("/v1/rerank", "model"), ("/v1/models", "model_id"),
+        ("/v1/models", "model_id"), *((endpoint, "model") for endpoint in BODIES),
     }  # fmt: skip
-    assert len(found) == 3 + 6 + 2  # each under all of its paths
+    assert len(found) == len({(place.method, place.path) for place in found}) >= 20
 
 
 def test_a_new_route_with_an_id_can_not_be_forgotten():

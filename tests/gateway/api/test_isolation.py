@@ -16,6 +16,10 @@ def test_each_sees_and_uses_its_own_models_only(gateway_under_test, pair):
         for path, body in (
             ("/v1/embeddings", {"model": other, "input": "x"}),
             ("/v1/rerank", {"model": other, "query": "q", "documents": ["d"]}),
+            ("/v1/classify", {"model": other, "input": "x"}),
+            ("/v1/extract", {"model": other, "input": "x"}),
+            ("/v1/embed", {"model": other, "texts": ["x"]}),
+            ("/v2/embed", {"model": other, "texts": ["x"]}),
         ):
             forbidden = gateway_under_test.post(path, one, json=body)
             unknown = gateway_under_test.post(path, one, json=body | {"model": "nowhere/zzz"})

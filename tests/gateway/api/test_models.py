@@ -1,5 +1,8 @@
 import pytest
 
+from gateway.services import models
+from gateway.services.model_facts import ModelFacts
+
 MINI = "tests/mini"
 
 
@@ -11,6 +14,27 @@ def test_the_list_names_what_the_key_may_use_and_nothing_else(gateway_under_test
     assert (model["id"], model["object"], model["owned_by"]) == (MINI, "model", "shoal")
     assert isinstance(model["created"], int)
     assert (model["dimensions"], model["max_input_tokens"], model["type"]) == (8, 512, "embedding")
+    assert (model["tasks"], model["outputs"], model["native"]) == ([], [], None), "nobody looked at its files"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "outputs", "kind"),
+    [
+        (("embed", "rerank"), ("dense", "sparse"), "embedding"),
+        (("rerank",), ("scores",), "rerank"),
+        (("classify", "rerank"), ("scores",), "rerank"),
+        (("classify",), ("classes",), "classify"),
+        (("extract",), ("spans",), "extract"),
+    ],
+)
+def test_what_a_look_at_a_model_found_is_shown(gateway_under_test, caller, tasks, outputs, kind):
+    facts = ModelFacts(tasks=tasks, outputs=outputs, native=False)
+    gateway_under_test.change(models.add_model, models.NewModel(id="tests/seen", facts=facts))
+    try:
+        seen = gateway_under_test.request("GET", "/v1/models/tests/seen", caller).json()
+    finally:
+        gateway_under_test.change(models.remove_model, "tests/seen")
+    assert (seen["type"], seen["tasks"], seen["outputs"], seen["native"]) == (kind, list(tasks), list(outputs), False)
 
 
 @pytest.mark.parametrize("spelling", ["tests/mini", "tests%2Fmini", "tests%2fmini"])

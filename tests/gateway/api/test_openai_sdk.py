@@ -33,7 +33,7 @@ def test_all_formats_and_shapes_agree(client):
     assert create(model=MINI, input="hello world", encoding_format="float").data[0].embedding == default
     assert create(model=MINI, input=["hello world"]).data[0].embedding == default
     assert create(model=MINI, input=[15339, 1917]).data[0].embedding == default
-    assert create(model=MINI, input=[[15339, 1917]], extra_body={"input_type": "query"}).data[0].embedding == default
+    assert create(model=MINI, input=[[15339, 1917]], extra_body={"late_chunking": False}).data[0].embedding == default
     assert len(create(model=MINI, input="x", dimensions=4, user="u").data[0].embedding) == 4
 
 

@@ -40,6 +40,22 @@ RERANK = st.fixed_dictionaries(
         "truncation": JSON,
     },
 )
+LABELLED = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.sampled_from(["tests/mini", "none"]) | JSON,
+        "input": LIKELY | JSON,
+        "inputs": LIKELY | JSON,
+        "texts": LIKELY | JSON,
+        "labels": st.lists(st.text(max_size=5), max_size=4) | JSON,
+        "threshold": st.floats(-1, 2) | JSON,
+        "top_k": st.integers(-1, 3) | JSON,
+        "multi_label": JSON,
+        "input_type": st.sampled_from(["query", "search_document", "clustering", None]) | JSON,
+        "embedding_types": st.lists(st.sampled_from(["float", "int8", "base64", "binary"])) | JSON,
+        "truncate": st.sampled_from([True, "END", None]) | JSON,
+    },
+)
 OPTIONS = settings(
     max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -82,6 +98,17 @@ def test_rerank_answers_any_json(client, body):
     if isinstance(answer, dict):
         scores = [result["relevance_score"] for result in answer["results"]]
         assert scores == sorted(scores, reverse=True)
+
+
+@OPTIONS
+@given(
+    path=st.sampled_from(
+        ["/v1/classify", "/v1/extract", "/v1/embed", "/v2/embed", "/embed", "/embed_sparse", "/embed_all"]
+    ),
+    body=LABELLED | JSON,
+)
+def test_the_other_wires_answer_any_json(client, path, body):
+    check(client.post(path, content=json.dumps(body)))
 
 
 @OPTIONS

@@ -10,7 +10,13 @@ from gateway.services import keys
 from gateway.services.keys import SCOPES
 
 CALLS = {
-    "embeddings": ("POST", ["/v1/embeddings", "/embeddings", "/v1/v1/embeddings"], {"input": "x"}),
+    "embeddings": (
+        "POST",
+        ["/v1/embeddings", "/embeddings", "/v1/v1/embeddings", "/v1/embed", "/v2/embed"],
+        {"input": "x", "texts": ["x"]},
+    ),
+    "classify": ("POST", ["/v1/classify", "/classify"], {"input": "x"}),
+    "extract": ("POST", ["/v1/extract", "/extract"], {"input": "x"}),
     "rerank": ("POST", ["/v1/rerank", "/rerank", "/v2/rerank"], {"query": "q", "documents": ["d"]}),
     "models": ("GET", ["/v1/models", "/models", "/v1/models/mini"], None),
 }
@@ -58,6 +64,16 @@ def route(**opt):
     async def handler() -> None: ...
 
     return handler
+
+
+@pytest.mark.parametrize("path", ["/embed", "/", "/embed_sparse", "/embed_all"])
+def test_teis_paths_are_embeddings(gateway_under_test, caller, path):
+    keep_to(gateway_under_test, caller, "rerank")
+    refused = gateway_under_test.post(path, caller, json={"inputs": "x"})
+    assert refused.status_code == 403
+    assert "it has no scope 'embeddings'" in refused.json()["error"]
+    keep_to(gateway_under_test, caller, "embeddings")
+    assert gateway_under_test.post(path, caller, json={"inputs": "x"}).status_code == 200
 
 
 @pytest.mark.parametrize("opt", [{}, {"scope": "everything"}, {"scope": None}, {"public": False}, {"endpoint": "/x"}])

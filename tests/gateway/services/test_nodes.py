@@ -83,15 +83,19 @@ def test_where_models_are_on_a_node_is_known_by_tier():
     def held(tier):
         return ResidentModel(tier, None, "resident", 1, 0, False, 0.0, 4, 8, tier=tier)
 
+    gone = structs.replace(held("failed"), adapter="b")
+    adapters = [structs.replace(held("device"), adapter="a"), gone]
+
     async def run():
         async with fake_engine() as engine, following(engine.url) as fleet:
             status = structs.replace(
-                engine.status(), models=[held(tier) for tier in ("device", "host", "loading", "failed")]
+                engine.status(), models=[held(tier) for tier in ("device", "host", "loading", "failed")] + adapters
             )
             engine.status = lambda: status
             await until(lambda: fleet.node().resident)
             assert fleet.node().facts.resident == {"device", "loading"}
             assert fleet.node().facts.restorable == {"host"}
+            assert fleet.node().facts.adapters == {("device", "a")}
 
     asyncio.run(run())
 

@@ -22,6 +22,7 @@ def upgrade() -> None:
         table.add_column(_version())
     op.execute("UPDATE api_key SET lineage = id")
     with op.batch_alter_table("model") as table:
+        table.add_column(sa.Column("facts", sa.JSON()))
         table.add_column(_version())
     with op.batch_alter_table("operator") as table:
         table.add_column(sa.Column("tenant_id", sa.String()))

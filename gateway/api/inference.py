@@ -1,0 +1,88 @@
+"""The passage of every request with a price, told once: into its lane, past its quotas, to a node, and settled."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Receive
+
+from gateway.api.admission import admitted
+from gateway.api.answers import Answer
+from gateway.api.model_choice import Chosen, key_of
+from gateway.api.urgency import choose_lane, time_left
+from gateway.call import Call, call_of
+from gateway.engine_client import (
+    ClassifyReply,
+    ClassifyRequest,
+    EmbedReply,
+    EmbedRequest,
+    ExtractReply,
+    ExtractRequest,
+    RerankReply,
+    RerankRequest,
+)
+from gateway.services.opened import Services
+from gateway.services.snapshot import ModelEntry
+from policies.estimate import TokenEstimate
+
+Story = Callable[[Services, Call, Receive], Awaitable[Answer]]
+"""What a route does. The caller is known by then (gateway/auth.py)."""
+Work = TypeVar("Work", EmbedRequest, RerankRequest, ClassifyRequest, ExtractRequest)
+Reply = TypeVar("Reply", EmbedReply, RerankReply, ClassifyReply, ExtractReply)
+Ask = Callable[[str, Work, float], Awaitable[Reply]]
+"""A call of the engine client."""
+
+
+def inference_route(
+    services: Services, paths: Sequence[str], story: Story, *, scope: str, plain_errors: bool = False
+) -> HTTPRouteHandler:
+    """A route under all the paths that clients build for it, counted under the first."""
+
+    @post(list(paths), status_code=200, opt={"endpoint": paths[0], "scope": scope, "plain_errors": plain_errors})
+    async def serve(request: Request[Any, Any, Any]) -> Answer:
+        return await story(services, call_of(request.scope), request.receive)
+
+    return serve
+
+
+async def ask(
+    services: Services,
+    call: Call,
+    receive: Receive,
+    chosen: Chosen,
+    how: Ask[Work, Reply],
+    *works: Work,
+    tokens: TokenEstimate,
+) -> list[Reply]:
+    """Have a node do the work, for a request that costs so many tokens at most; one reply for each piece of work.
+
+    Raises what `admitted` and the node directory raise.
+    """
+    lane, tenant = choose_lane(call), key_of(call).tenant
+    queued = [msgspec.structs.replace(work, flow=tenant.id, weight=tenant.weight, lane=lane) for work in works]
+    async with admitted(services, call, receive, chosen.model, chosen.name, tokens=tokens) as reservation:
+        replies = [await call.waiting_for(_on_a_node(services, call, chosen.model, how, work)) for work in queued]
+        reservation.used = sum(map(tokens_of, replies))
+    return replies
+
+
+async def _on_a_node(services: Services, call: Call, model: ModelEntry, how: Ask[Work, Reply], work: Work) -> Reply:
+    return await services.nodes.run(
+        model.pool,
+        model.facts.base or model.id,
+        lambda node, seconds: how(node, work, seconds),
+        adapter=model.facts.adapter,
+        patience=time_left(call),
+    )
+
+
+def tokens_of(reply: EmbedReply | RerankReply | ClassifyReply | ExtractReply) -> int:
+    """Tokens that the model processed."""
+    return reply.tokens if isinstance(reply, RerankReply) else sum(reply.token_counts)
+
+
+def truncation_header(truncated: Sequence[int]) -> dict[str, str] | None:
+    """Tells how many inputs were cut, where some were."""
+    return {"x-shoal-truncated": str(len(truncated))} if truncated else None
