@@ -18,8 +18,8 @@ from litestar.types import Guard
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, LIFETIME, Session, Sessions
 from gateway.errors import GatewayError, PermissionDenied
-from gateway.services.console_sessions import has_ended
-from gateway.services.operators import OperatorInfo, find_operator
+from gateway.services.access.operators import OperatorInfo, find_operator
+from gateway.services.access.sessions import has_ended
 
 PREFIX = "/admin"
 PUBLIC = {"public": True}

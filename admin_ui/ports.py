@@ -6,8 +6,8 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.services.nodes import Node
-from gateway.services.snapshot import PolicySnapshot
+from gateway.services.pools.directory import Node
+from gateway.services.snapshot.entries import PolicySnapshot
 from gateway.settings import GatewaySettings
 
 

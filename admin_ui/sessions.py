@@ -32,7 +32,7 @@ class Session(msgspec.Struct, frozen=True):
 class Sessions:
     """Starts and reads sessions under one signing key. `clock` gives Unix seconds.
 
-    Which of them were ended before their time is in the database (`gateway.services.console_sessions`).
+    Which of them were ended before their time is in the database (`gateway.services.access.sessions`).
     """
 
     def __init__(self, key: bytes, clock: Callable[[], float]) -> None:

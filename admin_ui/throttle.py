@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 from admin_ui.ports import OpensDatabase
-from gateway.services.sign_in_tries import Allowance, Counts, count_try, forget_tries, forgive_try
+from gateway.services.access.sign_in_tries import Allowance, Counts, count_try, forget_tries, forgive_try
 
 MOST_KEPT = 10_000
 CHECKS_AT_ONCE = 2

@@ -24,8 +24,8 @@ from benchmarks.report import Report, Table, publish
 from benchmarks.served import SHOAL
 from gateway.db import schema
 from gateway.db.session import Database
-from gateway.services import grants, keys, models, quotas, tenants
-from gateway.services.audit import Actor
+from gateway.services.register import grants, keys, models, quotas, tenants
+from gateway.services.register.audit import Actor
 from gateway.settings import sqlite_url
 from policies.quota import Kind
 from shoal.load.connection import Connection, connect

@@ -30,10 +30,10 @@ from gateway.auth import authenticate
 from gateway.db import schema, tables
 from gateway.db.session import Database
 from gateway.errors import ModelNotFound
-from gateway.services import keys
-from gateway.services.audit import Actor
 from gateway.services.ids import new_id
-from gateway.services.snapshot_feed import SnapshotFeed
+from gateway.services.register import keys
+from gateway.services.register.audit import Actor
+from gateway.services.snapshot.feed import SnapshotFeed
 
 MEMORY_TARGET, LOOKUP_TARGET = 200e6, 5e-6
 MODELS = 200

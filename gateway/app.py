@@ -27,17 +27,17 @@ from gateway.auth import KeyCheck, check_routes
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
-from gateway.services.budgets import Budgets
-from gateway.services.memory_quota import MemoryQuotaStore
-from gateway.services.nodes import NodeDirectory
 from gateway.services.opened import Services
-from gateway.services.quota import Quota
-from gateway.services.quota_outage import GuardedQuotaStore
-from gateway.services.redis_quota import RedisQuotaStore
-from gateway.services.retention import Retention
-from gateway.services.snapshot_feed import SnapshotFeed
-from gateway.services.spool import Spool
-from gateway.services.usage import UsageRecorder
+from gateway.services.pools.directory import NodeDirectory
+from gateway.services.quota.budgets import Budgets
+from gateway.services.quota.memory_store import MemoryQuotaStore
+from gateway.services.quota.outage import GuardedQuotaStore
+from gateway.services.quota.redis_store import RedisQuotaStore
+from gateway.services.quota.reserving import Quota
+from gateway.services.snapshot.feed import SnapshotFeed
+from gateway.services.usage.recorder import UsageRecorder
+from gateway.services.usage.retention import Retention
+from gateway.services.usage.spool import Spool
 from gateway.settings import GatewaySettings
 from gateway.transport import AsyncioTransport
 

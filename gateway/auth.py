@@ -15,9 +15,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from gateway.call import call_of
 from gateway.errors import AuthenticationFailed, PermissionDenied, TenantSuspended
-from gateway.services.keys import SCOPES, hash_secret, parse_key
-from gateway.services.snapshot import KeyEntry, PolicySnapshot
-from gateway.services.snapshot_feed import SnapshotFeed
+from gateway.services.register.keys import SCOPES, hash_secret, parse_key
+from gateway.services.snapshot.entries import KeyEntry, PolicySnapshot
+from gateway.services.snapshot.feed import SnapshotFeed
 
 CREDENTIAL_HEADERS = (b"authorization", b"api-key", b"x-api-key", b"x-chroma-token")
 PUBLIC = {"public": True}

@@ -6,8 +6,8 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from gateway.engine_client import Lane
-from gateway.services.quota import Reservation
-from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot
+from gateway.services.quota.reserving import Reservation
+from gateway.services.snapshot.entries import KeyEntry, ModelEntry, PolicySnapshot
 
 SCOPE_KEY = "shoal"
 NO_POLICIES = PolicySnapshot()

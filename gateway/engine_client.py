@@ -1,6 +1,6 @@
 """The gateway's side of the engine protocol: typed calls to one node, and its errors turned into the gateway's own.
 
-The only place beside services/nodes.py that knows `engine.protocol`; the types of requests and replies are re-exported.
+The only place beside services/pools/directory.py that knows `engine.protocol`; re-exports the types of its messages.
 """
 
 from collections.abc import Callable

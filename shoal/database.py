@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db.schema import check
 from gateway.db.session import Database
-from gateway.services.audit import Actor
+from gateway.services.register.audit import Actor
 
 Result = TypeVar("Result")
 

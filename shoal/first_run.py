@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from engine import catalog, source
 from engine.errors import EngineError
 from gateway.db.session import Database
-from gateway.services import grants, keys, models, operators, tenants
-from gateway.services.audit import Actor
+from gateway.services.access import operators
+from gateway.services.register import grants, keys, models, tenants
+from gateway.services.register.audit import Actor
 from shoal.failures import StartFailure
 from shoal.inspection import found
 

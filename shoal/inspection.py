@@ -11,7 +11,7 @@ from engine.answers import TEMPLATES
 from engine.asking import abilities
 from engine.head_spec import HeadSpec
 from engine.token_reading import TokenReading
-from gateway.services.model_facts import ModelFacts, Task
+from gateway.services.register.model_facts import ModelFacts, Task
 
 VECTORS = frozenset(("dense", "sparse", "multi"))
 """Outputs that have dimensions."""

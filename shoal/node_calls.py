@@ -9,7 +9,7 @@ from typing import Literal
 
 from gateway.engine_client import EngineClient, NodeStatus, model_ref
 from gateway.errors import EngineFailed, EngineGone, GatewayError, NotFound, Unavailable
-from gateway.services.models import ModelInfo
+from gateway.services.register.models import ModelInfo
 from gateway.transport import AsyncioTransport
 from shoal.data_folder import DataFolder
 from shoal.options import DEFAULT_POOL, parse_nodes

@@ -9,7 +9,7 @@ import typer
 
 from engine.settings import Eviction
 from gateway.redis_address import FORM, RedisAddress, RedisAddressInvalid
-from gateway.services.callers import networks
+from gateway.services.access.callers import networks
 from gateway.settings import QuotaOutage, sqlite_url
 
 UNITS = {"": 1, "B": 1}

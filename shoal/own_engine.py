@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 import structlog
 
 from gateway.engine_client import EngineClient
-from gateway.services.models import ModelInfo
-from gateway.services.nodes import NodeDirectory
+from gateway.services.pools.directory import NodeDirectory
+from gateway.services.register.models import ModelInfo
 from gateway.settings import GatewaySettings
 from gateway.transport import AsyncioTransport
 from shoal.data_folder import RunningEngine

@@ -19,7 +19,7 @@ TOKEN = KEY.replace("sk-", "op-", 1)
 LEAKY = """
 import asyncio, logging, secrets, subprocess, sys
 import httpx, structlog
-from gateway.services import operators
+from gateway.services.access import operators
 
 KEY = "sk-shoal-" + 12 * "a" + "-" + 43 * "B"  # as another process would have made it
 SECRET = secrets.token_urlsafe(32)

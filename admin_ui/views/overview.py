@@ -12,10 +12,10 @@ from litestar.response import Template
 from admin_ui.contexts import MemorySegment, ModelLine, NodePanel, OverviewPage, Shell
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import Session, Sessions
-from gateway.services.nodes import Node
-from gateway.services.operators import OperatorInfo
-from gateway.services.snapshot import PolicySnapshot
-from gateway.services.tenants import TenantInfo, list_tenants
+from gateway.services.access.operators import OperatorInfo
+from gateway.services.pools.directory import Node
+from gateway.services.register.tenants import TenantInfo, list_tenants
+from gateway.services.snapshot.entries import PolicySnapshot
 
 MOST_MODELS = 50
 """Models that the page lists."""

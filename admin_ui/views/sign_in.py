@@ -17,10 +17,10 @@ from admin_ui.contexts import SignInPage
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, Session, Sessions
 from admin_ui.throttle import SignInThrottle
-from gateway.services import operators
-from gateway.services.callers import caller_address, networks
-from gateway.services.console_sessions import end_session, forget_ended
-from gateway.services.names import known_spelling
+from gateway.services.access import operators
+from gateway.services.access.callers import caller_address, networks
+from gateway.services.access.sessions import end_session, forget_ended
+from gateway.services.register.names import known_spelling
 
 WRONG = "That name and password do not belong together."
 

@@ -29,12 +29,12 @@ from benchmarks.report import Report, Table, publish
 from benchmarks.served import MODEL, SHOAL
 from gateway.db import schema
 from gateway.db.session import Database
-from gateway.services.audit import Actor
-from gateway.services.grants import add_grant
-from gateway.services.keys import create_key
-from gateway.services.models import NewModel, add_model
-from gateway.services.quotas import set_quota
-from gateway.services.tenants import create_tenant
+from gateway.services.register.audit import Actor
+from gateway.services.register.grants import add_grant
+from gateway.services.register.keys import create_key
+from gateway.services.register.models import NewModel, add_model
+from gateway.services.register.quotas import set_quota
+from gateway.services.register.tenants import create_tenant
 from gateway.settings import sqlite_url
 from policies.quota import Kind
 

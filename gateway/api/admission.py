@@ -9,8 +9,8 @@ from gateway.api.attendance import attended
 from gateway.api.model_choice import key_of
 from gateway.call import Call
 from gateway.services.opened import Services
-from gateway.services.quota import Reservation
-from gateway.services.snapshot import ModelEntry
+from gateway.services.quota.reserving import Reservation
+from gateway.services.snapshot.entries import ModelEntry
 from policies.estimate import TokenEstimate
 
 

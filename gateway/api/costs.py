@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.services.snapshot import ModelEntry
+from gateway.services.snapshot.entries import ModelEntry
 from policies.estimate import (
     TokenEstimate,
     all_labels_bound,

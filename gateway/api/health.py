@@ -10,7 +10,7 @@ from gateway.api.answers import Answer
 from gateway.api.crew import Crew
 from gateway.auth import PUBLIC
 from gateway.services.opened import Services
-from gateway.services.quota_outage import GuardedQuotaStore
+from gateway.services.quota.outage import GuardedQuotaStore
 
 ENCODE = msgspec.json.Encoder().encode
 

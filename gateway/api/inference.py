@@ -24,7 +24,7 @@ from gateway.engine_client import (
     RerankRequest,
 )
 from gateway.services.opened import Services
-from gateway.services.snapshot import ModelEntry
+from gateway.services.snapshot.entries import ModelEntry
 from policies.estimate import TokenEstimate
 
 Story = Callable[[Services, Call, Receive], Awaitable[Answer]]

@@ -9,7 +9,7 @@ from gateway.api.input_types import of_suffix
 from gateway.call import Call
 from gateway.engine_client import InputType
 from gateway.errors import ModelNotFound, RequestError
-from gateway.services.snapshot import KeyEntry, ModelEntry, PolicySnapshot, TenantEntry
+from gateway.services.snapshot.entries import KeyEntry, ModelEntry, PolicySnapshot, TenantEntry
 from policies.allowlist import permitted
 
 COMPARED_NAMES = 100

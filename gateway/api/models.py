@@ -12,8 +12,8 @@ from gateway.api.costs import input_limit
 from gateway.api.model_choice import find_model, key_of, names_for, usable_models
 from gateway.api.schemas import Model, Models, ModelType
 from gateway.call import call_of
-from gateway.services.model_facts import Task
-from gateway.services.snapshot import ModelEntry
+from gateway.services.register.model_facts import Task
+from gateway.services.snapshot.entries import ModelEntry
 
 ENCODE = msgspec.json.Encoder().encode
 TYPES: Mapping[Task, ModelType] = {

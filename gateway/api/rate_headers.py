@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from gateway.services.quota import go_duration
+from gateway.services.quota.reserving import go_duration
 from policies.quota import Kind, Standings
 
 UNLIMITED = 1_000_000_000

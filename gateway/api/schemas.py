@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from gateway.services.model_facts import Task
+from gateway.services.register.model_facts import Task
 
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 """A count that every part of the path can carry; JSON alone has no largest number."""

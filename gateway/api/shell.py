@@ -17,9 +17,9 @@ from gateway.api.rate_headers import rate_headers
 from gateway.call import SCOPE_KEY, Call, header_fields
 from gateway.errors import ClientGone, GatewayError, error_body, error_headers, plain_error_body
 from gateway.services.opened import Services
-from gateway.services.snapshot import KeyEntry
-from gateway.services.spool import NoRoom
-from gateway.services.usage import UsageEvent
+from gateway.services.snapshot.entries import KeyEntry
+from gateway.services.usage.recorder import UsageEvent
+from gateway.services.usage.spool import NoRoom
 from policies.quota import Standings
 
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9_/][A-Za-z0-9._:/+=-]{0,127}")

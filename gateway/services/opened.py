@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
-from gateway.services.nodes import NodeDirectory
-from gateway.services.quota import Quota
-from gateway.services.quota_outage import GuardedQuotaStore
-from gateway.services.snapshot_feed import SnapshotFeed
-from gateway.services.usage import UsageRecorder
+from gateway.services.pools.directory import NodeDirectory
+from gateway.services.quota.outage import GuardedQuotaStore
+from gateway.services.quota.reserving import Quota
+from gateway.services.snapshot.feed import SnapshotFeed
+from gateway.services.usage.recorder import UsageRecorder
 from gateway.settings import GatewaySettings
 
 

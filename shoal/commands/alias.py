@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.services import aliases
+from gateway.services.register import aliases
 from shoal.database import change, read
 from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName, database_at
 from shoal.printing import print_json, print_table

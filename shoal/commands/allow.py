@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.services import grants
+from gateway.services.register import grants
 from shoal.database import change, read
 from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, KeyId, TenantName, database_at
 from shoal.printing import command, print_json, print_table

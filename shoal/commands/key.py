@@ -8,9 +8,9 @@ import typer
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.services import grants, keys
-from gateway.services.audit import Actor
-from gateway.services.rotation import parse_overlap, rotate_key
+from gateway.services.register import grants, keys
+from gateway.services.register.audit import Actor
+from gateway.services.register.rotation import parse_overlap, rotate_key
 from shoal.database import change, read
 from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName, database_at
 from shoal.printing import command, print_json, print_table, shown

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from engine.errors import EngineError
-from gateway.services import models
+from gateway.services.register import models
 from shoal.database import change, read
 from shoal.inspection import absolute, found, inspect, inspect_adapter
 from shoal.model_report import lines, report

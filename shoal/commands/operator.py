@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.services import operator_tokens, operators
-from gateway.services.keys import parse_expiry
+from gateway.services.access import operator_tokens, operators
+from gateway.services.register.keys import parse_expiry
 from shoal.database import change, read
 from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, database_at
 from shoal.printing import command, print_json, print_table, shown

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.services import quotas
+from gateway.services.register import quotas
 from policies.quota import Kind
 from shoal.database import change, read
 from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, KeyId, TenantName, database_at

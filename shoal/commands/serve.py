@@ -9,7 +9,7 @@ from gateway.db import schema
 from gateway.db.session import Database
 from gateway.engine_client import NodeStatus, model_ref
 from gateway.errors import GatewayError, Unavailable
-from gateway.services.models import ModelInfo, list_models
+from gateway.services.register.models import ModelInfo, list_models
 from gateway.settings import USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import __version__, process
 from shoal.data_folder import DataFolder, RunningEngine

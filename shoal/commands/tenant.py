@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.services import tenants
+from gateway.services.register import tenants
 from shoal.database import change, read
 from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, database_at
 from shoal.printing import command, print_json, print_table

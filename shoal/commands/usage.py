@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.services.usage_export import Format, Grain, export_usage, parse_moment, start_of_month
-from gateway.services.usage_summary import By, UsageRow, summarize_usage
+from gateway.services.usage.export import Format, Grain, export_usage, parse_moment, start_of_month
+from gateway.services.usage.summary import By, UsageRow, summarize_usage
 from shoal.database import opened, read
 from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName, database_at
 from shoal.printing import print_json, print_table

@@ -15,11 +15,11 @@ from admin_ui.sessions import COOKIE, Sessions
 from engine.protocol import PROTOCOL_VERSION, NodeStatus, ResidentModel
 from gateway.db.schema import upgrade
 from gateway.db.session import Database
-from gateway.services.audit import Actor
-from gateway.services.nodes import Node
-from gateway.services.operators import create_operator
-from gateway.services.snapshot import ModelEntry, PolicySnapshot
-from gateway.services.tenants import create_tenant, suspend_tenant
+from gateway.services.access.operators import create_operator
+from gateway.services.pools.directory import Node
+from gateway.services.register.audit import Actor
+from gateway.services.register.tenants import create_tenant, suspend_tenant
+from gateway.services.snapshot.entries import ModelEntry, PolicySnapshot
 from gateway.settings import GatewaySettings, sqlite_url
 
 KEY = b"k" * 32

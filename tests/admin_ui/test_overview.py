@@ -7,9 +7,9 @@ from msgspec import structs
 from admin_ui.contexts import MemorySegment, ModelLine, NodePanel, OverviewPage
 from admin_ui.rendering import HERE
 from admin_ui.views.overview import MOST_MODELS, overview_page
-from gateway.services.nodes import Node
-from gateway.services.snapshot import KeyEntry, PolicySnapshot, TenantEntry
-from gateway.services.tenants import TenantInfo
+from gateway.services.pools.directory import Node
+from gateway.services.register.tenants import TenantInfo
+from gateway.services.snapshot.entries import KeyEntry, PolicySnapshot, TenantEntry
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 MIB = 1 << 20

@@ -21,8 +21,8 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.services import models
-from gateway.services.audit import Actor
+from gateway.services.register import models
+from gateway.services.register.audit import Actor
 from shoal.database import change
 from shoal.inspection import found, inspect
 

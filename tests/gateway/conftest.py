@@ -21,7 +21,7 @@ import pytest
 from gateway.db.schema import upgrade
 from gateway.db.session import Database
 from gateway.db.tables import Row
-from gateway.services.audit import Actor
+from gateway.services.register.audit import Actor
 
 TEMPLATE = "migrated"
 SHARED = "shared"

@@ -60,7 +60,10 @@ class SecretsWatch:
         self._beginnings: set[str] = set()
         self._phrases: set[str] = set()
         self._undo = contextlib.ExitStack()
-        self._awaited = {"gateway.services.operators": self._watch_passwords, "requests.sessions": self._hear_requests}
+        self._awaited = {
+            "gateway.services.access.operators": self._watch_passwords,
+            "requests.sessions": self._hear_requests,
+        }
 
     # what is secret
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db.schema import upgrade
 from gateway.db.session import Database
-from gateway.services.audit import AuditEntry, list_events
+from gateway.services.register.audit import AuditEntry, list_events
 from gateway.settings import sqlite_url
 from shoal.cli import main
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.services.keys import parse_key
+from gateway.services.register.keys import parse_key
 
 
 @pytest.fixture(autouse=True)

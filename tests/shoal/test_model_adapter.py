@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from gateway.engine_client import model_ref
-from gateway.services import models
+from gateway.services.register import models
 
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
 

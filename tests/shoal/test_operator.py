@@ -1,7 +1,7 @@
 import re
 
-from gateway.services.operator_tokens import verify_token
-from gateway.services.operators import find_operator, verify_operator
+from gateway.services.access.operator_tokens import verify_token
+from gateway.services.access.operators import find_operator, verify_operator
 
 PASSWORD = r"(?:[a-z0-9]{5}-){3}[a-z0-9]{5}"
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.db.session import Database
-from gateway.services.usage import UsageEvent, UsageRecorder
+from gateway.services.usage.recorder import UsageEvent, UsageRecorder
 from gateway.settings import sqlite_url
 
 

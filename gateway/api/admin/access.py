@@ -13,10 +13,10 @@ from gateway.call import Call
 from gateway.db.errors import DatabaseUnusable
 from gateway.db.session import Database
 from gateway.errors import AuthenticationFailed, PermissionDenied, Unavailable
-from gateway.services.names import known_spelling
-from gateway.services.operator_tokens import Bearer, is_use_due, note_token_use, verify_token
-from gateway.services.operators import Role
-from gateway.services.tenants import no_tenant
+from gateway.services.access.operator_tokens import Bearer, is_use_due, note_token_use, verify_token
+from gateway.services.access.operators import Role
+from gateway.services.register.names import known_spelling
+from gateway.services.register.tenants import no_tenant
 
 Right = Literal["fleet.look", "fleet.change", "tenant.look", "tenant.change", "own.look"]
 """`tenant.…` is what happens inside of one tenant, `own.look` what every operator may know."""

@@ -5,7 +5,7 @@ import msgspec
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import ModelName
-from gateway.services import aliases, tenants
+from gateway.services.register import aliases, tenants
 
 
 class AliasSetting(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from gateway.api.admin.lists import Limit, Listed, first, shown_as
 from gateway.api.admin.operation import Ask, operation
-from gateway.services import audit, tenants
-from gateway.services.audit import AuditEntry
+from gateway.services.register import audit, tenants
+from gateway.services.register.audit import AuditEntry
 
 
 class LogPiece(msgspec.Struct, forbid_unknown_fields=True):

@@ -4,8 +4,8 @@ import msgspec
 
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
-from gateway.services import grants
-from gateway.services.owners import find_owner
+from gateway.services.register import grants
+from gateway.services.register.owners import find_owner
 
 
 class GrantSetting(msgspec.Struct, forbid_unknown_fields=True):

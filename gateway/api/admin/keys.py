@@ -9,8 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import Moment, Name
-from gateway.services import keys, rotation
-from gateway.services.keys import KeyInfo
+from gateway.services.register import keys, rotation
+from gateway.services.register.keys import KeyInfo
 
 Scope = Literal["embeddings", "rerank", "classify", "extract", "models", "batches", "chat"]
 Scopes = Annotated[list[Scope], Meta(min_length=1)]

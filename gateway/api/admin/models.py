@@ -10,8 +10,9 @@ from msgspec import Meta
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import ModelName, Name, Text
-from gateway.services import models, placement
-from gateway.services.model_facts import ModelFacts
+from gateway.services.pools import placement
+from gateway.services.register import models
+from gateway.services.register.model_facts import ModelFacts
 
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 

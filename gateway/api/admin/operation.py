@@ -26,9 +26,9 @@ from gateway.api.admin.decoding import check_is_json, decode_json, decode_query,
 from gateway.api.answers import Answer
 from gateway.api.bodies import read_body
 from gateway.call import call_of
-from gateway.services.audit import Actor
+from gateway.services.access.operator_tokens import Bearer
 from gateway.services.opened import Services
-from gateway.services.operator_tokens import Bearer
+from gateway.services.register.audit import Actor
 
 PREFIX = "/admin/api/v1"
 MOST_BODY = 64 * 1024

@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
-from gateway.services import operators
-from gateway.services.operators import LONGEST_PASSWORD, SHORTEST_PASSWORD, Role
+from gateway.services.access import operators
+from gateway.services.access.operators import LONGEST_PASSWORD, SHORTEST_PASSWORD, Role
 
 OperatorName = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[^/]+$")]
 Password = Annotated[str, Meta(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)]

@@ -9,9 +9,9 @@ from msgspec import UNSET, Meta, UnsetType
 from gateway.api.admin.lists import Listed, Piece, listed
 from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import Pattern
-from gateway.services import quotas
-from gateway.services.owners import Owner, find_owner
-from gateway.services.quotas import LARGEST, QuotaInfo
+from gateway.services.register import quotas
+from gateway.services.register.owners import Owner, find_owner
+from gateway.services.register.quotas import LARGEST, QuotaInfo
 from policies.quota import Kind, Limit
 
 

@@ -10,8 +10,8 @@ from gateway.api.admin.lists import Listed, Piece, first, shown_as
 from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import Name
 from gateway.engine_client import Lane
-from gateway.services import tenants
-from gateway.services.tenants import LEAST_WEIGHT, MOST_WEIGHT
+from gateway.services.register import tenants
+from gateway.services.register.tenants import LEAST_WEIGHT, MOST_WEIGHT
 
 Weight = Annotated[float, Meta(ge=LEAST_WEIGHT, le=MOST_WEIGHT)]
 

@@ -7,9 +7,9 @@ import msgspec
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import Moment, Name
-from gateway.services import operator_tokens
-from gateway.services.operator_tokens import TokenInfo
-from gateway.services.operators import Role
+from gateway.services.access import operator_tokens
+from gateway.services.access.operator_tokens import TokenInfo
+from gateway.services.access.operators import Role
 
 
 class NewToken(msgspec.Struct, forbid_unknown_fields=True):

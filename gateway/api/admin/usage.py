@@ -11,8 +11,8 @@ from msgspec import UNSET, UnsetType
 from gateway.api.admin.lists import shown_as
 from gateway.api.admin.operation import UNSEEN, Ask, operation
 from gateway.api.admin.words import Moment
-from gateway.services.usage_export import Format, Grain, export_usage, start_of_month
-from gateway.services.usage_summary import By, summarize_usage
+from gateway.services.usage.export import Format, Grain, export_usage, start_of_month
+from gateway.services.usage.summary import By, summarize_usage
 
 MEDIA: dict[Format, str] = {"csv": "text/csv", "jsonl": "application/jsonl"}
 

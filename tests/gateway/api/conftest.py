@@ -22,8 +22,8 @@ from gateway.app import create_admin_api, create_app, open_services
 from gateway.db import schema
 from gateway.db.tables import Row
 from gateway.db.usage_rows import UsageRecord
-from gateway.services import grants, keys, models, quotas, tenants
-from gateway.services.audit import Actor
+from gateway.services.register import grants, keys, models, quotas, tenants
+from gateway.services.register.audit import Actor
 from gateway.settings import GatewaySettings
 from shoal.gateway_process import side_by_side
 

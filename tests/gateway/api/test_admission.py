@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.services.spool import NoRoom
+from gateway.services.usage.spool import NoRoom
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.auth import authenticate
 from gateway.errors import AuthenticationFailed
-from gateway.services import grants, keys, tenants
+from gateway.services.register import grants, keys, tenants
 
 SPELLINGS = {
     "bearer": lambda key: {"authorization": f"Bearer {key}"},

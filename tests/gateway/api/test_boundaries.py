@@ -15,7 +15,7 @@ from litestar.params import FromPath, FromQuery
 
 from gateway.api.openapi import describe
 from gateway.app import create_app
-from gateway.services import aliases, models
+from gateway.services.register import aliases, models
 
 IN_PATHS = {"model_id": "model"}
 IN_BODIES = {"model": "model"}

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.api.costs import classify_cost, embed_cost, extract_cost, rerank_cost
-from gateway.services.model_facts import ModelFacts
-from gateway.services.snapshot import ModelEntry
+from gateway.services.register.model_facts import ModelFacts
+from gateway.services.snapshot.entries import ModelEntry
 
 UNKNOWN = ModelEntry(
     id="m", aliases=(), source="m", revision=None, pool="default", dtype=None, max_tokens=None,

@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.services import models
-from gateway.services.model_facts import ModelFacts
+from gateway.services.register import models
+from gateway.services.register.model_facts import ModelFacts
 
 MINI = "tests/mini"
 

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from benchmarks.fake_engine import vector
-from gateway.services import tenants
+from gateway.services.register import tenants
 
 MINI = "tests/mini"
 

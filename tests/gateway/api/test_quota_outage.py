@@ -9,8 +9,8 @@ import pytest
 from benchmarks.fake_engine import FakeEngine, serve
 from gateway.app import create_app, open_services
 from gateway.db import schema
-from gateway.services import grants, keys, models, quotas, tenants
-from gateway.services.audit import Actor
+from gateway.services.register import grants, keys, models, quotas, tenants
+from gateway.services.register.audit import Actor
 from gateway.settings import GatewaySettings
 
 ACTOR = Actor("tests", "tests")

@@ -6,8 +6,8 @@ import pytest
 from litestar import Litestar, WebSocket, get, websocket
 
 from gateway.auth import PUBLIC, check_routes
-from gateway.services import keys
-from gateway.services.keys import SCOPES
+from gateway.services.register import keys
+from gateway.services.register.keys import SCOPES
 
 CALLS = {
     "embeddings": (

@@ -9,9 +9,9 @@ import pytest
 
 from gateway.auth import authenticate
 from gateway.errors import AuthenticationFailed
-from gateway.services import operator_tokens, operators
-from gateway.services.operator_tokens import verify_token
-from gateway.services.operators import verify_operator
+from gateway.services.access import operator_tokens, operators
+from gateway.services.access.operator_tokens import verify_token
+from gateway.services.access.operators import verify_operator
 
 PASSWORD = "a password of this test alone"
 

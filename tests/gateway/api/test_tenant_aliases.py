@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.services import aliases
+from gateway.services.register import aliases
 
 MINI, SECRET = "tests/mini", "tests/secret"
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gateway.db import queries
-from gateway.services import tenants
+from gateway.services.register import tenants
 
 
 @pytest.mark.parametrize("end", [tenants.delete_tenant, tenants.suspend_tenant])

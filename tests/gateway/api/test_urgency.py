@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from engine.protocol import EmbedRequest, RerankRequest
-from gateway.services import tenants
+from gateway.services.register import tenants
 
 
 @pytest.fixture

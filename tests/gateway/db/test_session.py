@@ -11,7 +11,7 @@ from gateway.db import queries, session
 from gateway.db.errors import DatabaseBusy, DatabaseCorrupt, DatabaseNotMigrated, DatabaseUnreachable, explain
 from gateway.db.session import Database, parse_url
 from gateway.db.tables import ApiKey, ModelGrant, Operator, Tenant
-from gateway.services.audit import Actor, begin_change, record
+from gateway.services.register.audit import Actor, begin_change, record
 
 pytestmark = pytest.mark.anyio
 

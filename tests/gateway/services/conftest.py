@@ -8,8 +8,8 @@ import pytest
 
 from gateway.db.session import Database
 from gateway.db.tables import UsageHour
-from gateway.services.audit import Actor, AuditEntry, list_events
-from gateway.services.quota import QuotaStore
+from gateway.services.quota.reserving import QuotaStore
+from gateway.services.register.audit import Actor, AuditEntry, list_events
 from policies.quota import Decision, Kind, Limit, moment_of
 
 
@@ -61,7 +61,7 @@ class QuotaCase:
 def quota_cases() -> list[QuotaCase]:
     """Every script of quota_cases.txt."""
     cases: list[QuotaCase] = []
-    for line in Path(__file__).with_name("quota_cases.txt").read_text().splitlines():
+    for line in Path(__file__).with_name("quota").joinpath("quota_cases.txt").read_text().splitlines():
         word, _, rest = line.partition(" ")
         if word == "case":
             cases.append(QuotaCase(rest, {}, []))

@@ -6,8 +6,9 @@ from itertools import count
 import httpx
 import pytest
 
-from gateway.services import models, operator_tokens, operators, tenants
-from gateway.services.audit import list_events
+from gateway.services.access import operator_tokens, operators
+from gateway.services.register import models, tenants
+from gateway.services.register.audit import list_events
 
 PREFIX = "/admin/api/v1"
 PASSWORD = "long enough for tests"

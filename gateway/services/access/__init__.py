@@ -1,0 +1,1 @@
+"""Who may change it: people at the console, programs with operator tokens."""

@@ -1,0 +1,1 @@
+"""What callers may use: reserved before, settled after, in this process or in Redis."""

@@ -1,0 +1,1 @@
+"""What operators and the command line change: tenants, keys, grants, quotas, models."""

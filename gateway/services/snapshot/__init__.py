@@ -1,0 +1,1 @@
+"""All policies in memory, as requests read them."""

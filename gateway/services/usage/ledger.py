@@ -1,0 +1,66 @@
+"""Usage enters the database: single records, each once, and their sums per hour in the same transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway.db.session import Database
+from gateway.db.usage_rows import add_to_hours, insert_usage
+from gateway.services.usage.event import UsageEvent
+
+FAILED = 400
+"""From this status on a request was admitted and came to nothing."""
+
+
+class HourKey(NamedTuple):
+    """What is summed together. Its order is that in which rows are locked, the same for every gateway."""
+
+    tenant_id: str
+    hour: datetime
+    key_id: str
+    model: str
+    endpoint: str
+    lane: str
+
+
+async def enter(database: Database, events: Sequence[UsageEvent]) -> int:
+    """Write records and add those to the sums that were not there before; how many these are."""
+    once = {event.id: event for event in reversed(events)}
+    rows = [msgspec.structs.asdict(once[identity]) for identity in sorted(once)]
+    async with database.transaction() as session:
+        new = await insert_usage(session, rows)
+        if new:
+            await add_to_hours(session, sums(once[identity] for identity in new))
+    return len(new)
+
+
+async def enter_refused(database: Database, refused: Mapping[HourKey, tuple[str, int]]) -> None:
+    """Add counts of refused requests to the sums, each with its tenant's name."""
+    rows = [_empty(key, name) | {"refused": count} for key, (name, count) in sorted(refused.items())]
+    async with database.transaction() as session:
+        await add_to_hours(session, rows)
+
+
+def sums(events: Iterable[UsageEvent]) -> list[dict[str, Any]]:
+    """One row per hour, key, model, endpoint and lane, in the order of their keys."""
+    rows: dict[HourKey, dict[str, Any]] = {}
+    for event in events:
+        key = HourKey(event.tenant_id, hour_of(event.time), event.key_id, event.model, event.endpoint, event.lane)
+        row = rows.get(key) or rows.setdefault(key, _empty(key, event.tenant_name))
+        row["requests"] += 1
+        row["failed"] += event.status >= FAILED
+        for name in ("inputs", "tokens", "bytes_in", "bytes_out", "latency_ms", "upstream_ms"):
+            row[name] += getattr(event, name)
+    return [rows[key] for key in sorted(rows)]
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The beginning of its hour, UTC."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _empty(key: HourKey, tenant_name: str) -> dict[str, Any]:
+    counts = dict.fromkeys(("requests", "failed", "refused", "inputs", "tokens", "bytes_in", "bytes_out"), 0)
+    return {**key._asdict(), "tenant_name": tenant_name, **counts, "latency_ms": 0.0, "upstream_ms": 0.0}
