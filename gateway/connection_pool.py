@@ -12,10 +12,10 @@ from gateway.http1 import Connection
 class ConnectionPool:
     """Connections of one origin, idle or taken. Whoever takes one gives it back, or closes it."""
 
-    def __init__(self, scheme: str, host: str, port: int, limit: int, idle_seconds: float) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, limit: int, idle_seconds: float) -> None:
         self._host = host
         self._port = port
-        self._tls = ssl.create_default_context() if scheme == "https" else None
+        self._tls = tls
         self._limit = limit
         self._idle_seconds = idle_seconds
         self._loop = asyncio.get_running_loop()

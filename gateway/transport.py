@@ -6,6 +6,8 @@ more on a fresh one, so callers must send only what may arrive twice. A caller t
 Not for the open internet: no proxies, redirects, cookies or decompression.
 """
 
+import ssl
+
 import httpx
 
 from gateway.connection_pool import ConnectionPool
@@ -15,10 +17,16 @@ FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class AsyncioTransport(httpx.AsyncBaseTransport):
-    """Keeps at most `max_connections` per origin, and an idle one for `idle_seconds`."""
+    """Keeps at most `max_connections` per origin, and an idle one for `idle_seconds`.
 
-    def __init__(self, *, max_connections: int = 512, idle_seconds: float = 4.0) -> None:
+    `ssl_context` says whom `https` trusts and which certificate it shows; None: whom this machine trusts, and none.
+    """
+
+    def __init__(
+        self, *, max_connections: int = 512, idle_seconds: float = 4.0, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
         self._max_connections = max_connections
+        self._ssl_context = ssl_context
         self._idle_seconds = idle_seconds
         self._pools: dict[tuple[str, str, int], ConnectionPool] = {}
         self._closed = False
@@ -59,8 +67,15 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         origin = (url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
         pool = self._pools.get(origin)
         if pool is None:
-            pool = self._pools[origin] = ConnectionPool(*origin, self._max_connections, self._idle_seconds)
+            tls = self._tls if url.scheme == "https" else None
+            pool = self._pools[origin] = ConnectionPool(*origin[1:], tls, self._max_connections, self._idle_seconds)
         return pool
+
+    @property
+    def _tls(self) -> ssl.SSLContext:
+        if self._ssl_context is None:
+            self._ssl_context = ssl.create_default_context()
+        return self._ssl_context
 
 
 async def _converse(
