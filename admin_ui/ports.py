@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.services.pools.directory import Node
+from gateway.services.pools.node import Node
 from gateway.services.snapshot.entries import PolicySnapshot
 from gateway.settings import GatewaySettings
 

@@ -1,6 +1,6 @@
 """The gateway's side of the engine protocol: typed calls to one node, and its errors turned into the gateway's own.
 
-The only place beside services/pools/directory.py that knows `engine.protocol`; re-exports the types of its messages.
+The only place beside services/pools/following.py that knows `engine.protocol`; re-exports the types of its messages.
 """
 
 from collections.abc import Callable

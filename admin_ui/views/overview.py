@@ -13,7 +13,7 @@ from admin_ui.contexts import MemorySegment, ModelLine, NodePanel, OverviewPage,
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import Session, Sessions
 from gateway.services.access.operators import OperatorInfo
-from gateway.services.pools.directory import Node
+from gateway.services.pools.node import Node
 from gateway.services.register.tenants import TenantInfo, list_tenants
 from gateway.services.snapshot.entries import PolicySnapshot
 

@@ -28,6 +28,7 @@ from gateway.api.texts import checked_labels
 from gateway.call import Call
 from gateway.engine_client import ClassifyReply, ClassifyRequest, LabelScore, model_ref
 from gateway.services.opened import Services
+from gateway.services.pools.node import to_classify
 
 PATHS = ["/v1/classify", "/classify"]
 DECODE = msgspec.json.Decoder(ClassifyBody).decode
@@ -60,7 +61,7 @@ async def classify(services: Services, call: Call, receive: Receive) -> Answer:
         truncate=may_truncate(body.truncate, body.truncation),
     )
     cost = classify_cost(chosen.model, inputs, labels, body.hypothesis_template)
-    (reply,) = await ask(services, call, receive, chosen, services.engines.classify, request, tokens=cost)
+    (reply,) = await ask(services, call, receive, chosen, to_classify, request, tokens=cost)
     return render(reply, inputs, body, order=labels or chosen.model.facts.labels, name=chosen.name, call=call)
 
 

@@ -29,6 +29,7 @@ from gateway.call import Call
 from gateway.engine_client import EmbedReply, EmbedRequest, OutputType, model_ref
 from gateway.errors import RequestError
 from gateway.services.opened import Services
+from gateway.services.pools.node import to_embed
 from policies.estimate import TokenEstimate
 
 Version = Literal["1", "2"]
@@ -68,7 +69,7 @@ async def embed(services: Services, call: Call, receive: Receive, *, version: Ve
     kinds = list(dict.fromkeys(map(numbers_of, named)))
     works = [msgspec.structs.replace(request, output_dtype=kind) for kind in kinds]
     cost = TokenEstimate(len(works) * embed_cost(chosen.model, texts))
-    replies = await ask(services, call, receive, chosen, services.engines.embed, *works, tokens=cost)
+    replies = await ask(services, call, receive, chosen, to_embed, *works, tokens=cost)
     return render(dict(zip(kinds, replies, strict=True)), texts, body, version=version, request_id=call.id)
 
 

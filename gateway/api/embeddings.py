@@ -20,6 +20,7 @@ from gateway.api.vectors import numbers, packed, rows, sparse_numbers
 from gateway.call import Call
 from gateway.engine_client import EmbedReply, EmbedRequest, OutputType, model_ref
 from gateway.services.opened import Services
+from gateway.services.pools.node import to_embed
 
 PATHS = ["/v1/embeddings", "/embeddings", "/v1/v1/embeddings"]
 DECODE = msgspec.json.Decoder(EmbeddingsBody).decode
@@ -50,7 +51,7 @@ async def embed(services: Services, call: Call, receive: Receive) -> Answer:
         output_dtype=number_type(body.output_dtype, body.embedding_type),
     )
     cost = embed_cost(chosen.model, texts)
-    (reply,) = await ask(services, call, receive, chosen, services.engines.embed, request, tokens=cost)
+    (reply,) = await ask(services, call, receive, chosen, to_embed, request, tokens=cost)
     as_base64 = "base64" in (body.encoding_format, body.embedding_type)
     return render(reply, chosen.name, request.output_dtype, as_base64=as_base64)
 

@@ -16,6 +16,7 @@ from gateway.api.texts import checked_labels, texts_of
 from gateway.call import Call
 from gateway.engine_client import ExtractReply, ExtractRequest, model_ref
 from gateway.services.opened import Services
+from gateway.services.pools.node import to_extract
 
 PATHS = ["/v1/extract", "/extract"]
 DECODE = msgspec.json.Decoder(ExtractBody).decode
@@ -46,7 +47,7 @@ async def extract(services: Services, call: Call, receive: Receive) -> Answer:
         truncate=may_truncate(body.truncate, body.truncation),
     )
     cost = extract_cost(chosen.model, texts, labels)
-    (reply,) = await ask(services, call, receive, chosen, services.engines.extract, request, tokens=cost)
+    (reply,) = await ask(services, call, receive, chosen, to_extract, request, tokens=cost)
     return render(reply, name=chosen.name, request_id=call.id)
 
 

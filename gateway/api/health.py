@@ -38,10 +38,7 @@ def readiness(services: Services) -> tuple[int, dict[str, Any]]:
 
     A gateway without any node is ready: its pools may be at rest and wake on the first request.
     """
-    pools = {
-        name: {"nodes": len(nodes), "healthy": sum(node.healthy for node in nodes)}
-        for name, nodes in services.nodes.pools.items()
-    }
+    pools = {name: {"nodes": len(pool), "healthy": pool.healthy} for name, pool in services.nodes.pools.items()}
     nodes = services.nodes.nodes
     policies_known = services.feed.current.revision >= 0
     is_ready = policies_known and (not nodes or any(node.healthy for node in nodes))

@@ -1,7 +1,7 @@
 """The passage of every request with a price, told once: into its lane, past its quotas, to a node, and settled."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from litestar import Request, post
@@ -13,26 +13,14 @@ from gateway.api.answers import Answer
 from gateway.api.model_choice import Chosen, key_of
 from gateway.api.urgency import choose_lane, time_left
 from gateway.call import Call, call_of
-from gateway.engine_client import (
-    ClassifyReply,
-    ClassifyRequest,
-    EmbedReply,
-    EmbedRequest,
-    ExtractReply,
-    ExtractRequest,
-    RerankReply,
-    RerankRequest,
-)
+from gateway.engine_client import ClassifyReply, EmbedReply, ExtractReply, RerankReply
 from gateway.services.opened import Services
+from gateway.services.pools.node import Operation, Reply, Work
 from gateway.services.snapshot.entries import ModelEntry
 from policies.estimate import TokenEstimate
 
 Story = Callable[[Services, Call, Receive], Awaitable[Answer]]
 """What a route does. The caller is known by then (gateway/auth.py)."""
-Work = TypeVar("Work", EmbedRequest, RerankRequest, ClassifyRequest, ExtractRequest)
-Reply = TypeVar("Reply", EmbedReply, RerankReply, ClassifyReply, ExtractReply)
-Ask = Callable[[str, Work, float], Awaitable[Reply]]
-"""A call of the engine client."""
 
 
 def inference_route(
@@ -52,7 +40,7 @@ async def ask(
     call: Call,
     receive: Receive,
     chosen: Chosen,
-    how: Ask[Work, Reply],
+    operation: Operation[Work, Reply],
     *works: Work,
     tokens: TokenEstimate,
 ) -> list[Reply]:
@@ -63,16 +51,18 @@ async def ask(
     lane, tenant = choose_lane(call), key_of(call).tenant
     queued = [msgspec.structs.replace(work, flow=tenant.id, weight=tenant.weight, lane=lane) for work in works]
     async with admitted(services, call, receive, chosen.model, chosen.name, tokens=tokens) as reservation:
-        replies = [await call.waiting_for(_on_a_node(services, call, chosen.model, how, work)) for work in queued]
+        replies = [await call.waiting_for(_on_a_node(services, call, chosen.model, operation, work)) for work in queued]
         reservation.used = sum(map(tokens_of, replies))
     return replies
 
 
-async def _on_a_node(services: Services, call: Call, model: ModelEntry, how: Ask[Work, Reply], work: Work) -> Reply:
+async def _on_a_node(
+    services: Services, call: Call, model: ModelEntry, operation: Operation[Work, Reply], work: Work
+) -> Reply:
     return await services.nodes.run(
         model.pool,
         model.facts.base or model.id,
-        lambda node, seconds: how(node, work, seconds),
+        lambda node, seconds: operation(node.client)(node.url, work, seconds),
         adapter=model.facts.adapter,
         patience=time_left(call),
     )

@@ -69,10 +69,9 @@ def is_direct(headers: Mapping[bytes, bytes]) -> bool:
 
 def observe_background(services: Services) -> None:
     """Bring the gauges up to date that nobody touches while serving."""
-    for name, nodes in services.nodes.pools.items():
-        healthy = sum(node.healthy for node in nodes)
-        in_flight = sum(node.in_flight for node in nodes)
-        services.metrics.set_pool(name, healthy=healthy, away=len(nodes) - healthy, in_flight=in_flight)
+    for name, pool in services.nodes.pools.items():
+        healthy = pool.healthy
+        services.metrics.set_pool(name, healthy=healthy, away=len(pool) - healthy, in_flight=pool.in_flight)
     services.metrics.set_backlog(
         usage_waiting=services.usage.waiting,
         spool_bytes=services.usage.spool_bytes,

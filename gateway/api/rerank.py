@@ -17,6 +17,7 @@ from gateway.call import Call
 from gateway.engine_client import RerankRequest, model_ref
 from gateway.errors import RequestError
 from gateway.services.opened import Services
+from gateway.services.pools.node import to_rerank
 
 PATHS = ["/v1/rerank", "/v2/rerank", "/rerank", "/v1/v2/rerank", "/v1/v1/rerank", "/v2/v2/rerank"]
 DECODE = msgspec.json.Decoder(RerankBody).decode
@@ -42,7 +43,7 @@ async def rerank(services: Services, call: Call, receive: Receive) -> Answer:
         truncate=may_truncate(body.truncate, body.truncation),
     )
     cost = rerank_cost(chosen.model, query, documents, body.instruction)
-    (reply,) = await ask(services, call, receive, chosen, services.engines.rerank, request, tokens=cost)
+    (reply,) = await ask(services, call, receive, chosen, to_rerank, request, tokens=cost)
     best = sorted(range(len(documents)), key=lambda index: -reply.scores[index])[: body.top_n or body.top_k or None]
     if body.texts is not None:
         return render_tei(reply, best, documents if body.return_text else None)

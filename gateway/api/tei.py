@@ -22,6 +22,7 @@ from gateway.call import Call
 from gateway.engine_client import EmbedReply, EmbedRequest, model_ref
 from gateway.errors import RequestError
 from gateway.services.opened import Services
+from gateway.services.pools.node import to_embed
 
 CHROMAS_MODEL = b"x-chroma-embedding-model"
 UNIT = 1e-5
@@ -92,7 +93,7 @@ async def embed(services: Services, call: Call, receive: Receive, *, kind: Kind)
         prompt_name=body.prompt_name,
     )
     cost = embed_cost(chosen.model, texts)
-    (reply,) = await ask(services, call, receive, chosen, services.engines.embed, request, tokens=cost)
+    (reply,) = await ask(services, call, receive, chosen, to_embed, request, tokens=cost)
     return Answer(ENCODE(kind.shape(reply, body)), headers=truncation_header(reply.truncated))
 
 

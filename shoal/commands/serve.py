@@ -9,6 +9,7 @@ from gateway.db import schema
 from gateway.db.session import Database
 from gateway.engine_client import NodeStatus, model_ref
 from gateway.errors import GatewayError, Unavailable
+from gateway.services.pools.node import Node
 from gateway.services.register.models import ModelInfo, list_models
 from gateway.settings import USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import __version__, process
@@ -166,10 +167,10 @@ async def say_when_ready(view: EngineView, url: str, credentials: Credentials | 
     """Load the starter model as soon as the engine is there, then say what to paste."""
     began = time.monotonic()
 
-    async def warm_up(node: str, time_left: float) -> NodeStatus:
+    async def warm_up(node: Node, time_left: float) -> NodeStatus:
         if view.starter is None:
-            return await view.engines.status(node, time_left)
-        return await view.engines.load(node, model_ref(view.starter), time_left)
+            return await view.engines.status(node.url, time_left)
+        return await view.engines.load(node.url, model_ref(view.starter), time_left)
 
     while True:
         try:

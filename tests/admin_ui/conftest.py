@@ -16,7 +16,7 @@ from engine.protocol import PROTOCOL_VERSION, NodeStatus, ResidentModel
 from gateway.db.schema import upgrade
 from gateway.db.session import Database
 from gateway.services.access.operators import create_operator
-from gateway.services.pools.directory import Node
+from gateway.services.pools.node import Node
 from gateway.services.register.audit import Actor
 from gateway.services.register.tenants import create_tenant, suspend_tenant
 from gateway.services.snapshot.entries import ModelEntry, PolicySnapshot
@@ -156,7 +156,7 @@ def make_node() -> Callable[..., Node]:
             tokens_per_second=5400.0,
             models=list(models),
         )
-        return Node(url, "default", status, healthy, failure, calls={asyncio.Timeout(None) for _ in range(2)})
+        return Node(url, "default", None, "", status, healthy, failure, calls={asyncio.Timeout(None) for _ in range(2)})
 
     return make
 

@@ -7,7 +7,7 @@ from msgspec import structs
 from admin_ui.contexts import MemorySegment, ModelLine, NodePanel, OverviewPage
 from admin_ui.rendering import HERE
 from admin_ui.views.overview import MOST_MODELS, overview_page
-from gateway.services.pools.directory import Node
+from gateway.services.pools.node import Node
 from gateway.services.register.tenants import TenantInfo
 from gateway.services.snapshot.entries import KeyEntry, PolicySnapshot, TenantEntry
 
@@ -46,7 +46,7 @@ def test_the_page_is_what_the_services_know(make_node, make_resident, make_model
         ),
         make_node("http://b:9000", make_resident("small", 128, "loading")),
         make_node("http://c:9000", make_resident("large", 512), healthy=False, failure="refused"),
-        Node("http://d:9000", "gpu"),
+        Node("http://d:9000", "gpu", None),
     ]
     entry = make_model("small", "tiny", pinned=True)
     policies = PolicySnapshot(
@@ -134,7 +134,7 @@ def test_the_page_shows_nodes_models_and_what_is_wrong(console, make_node, make_
             "http://a:9000", make_resident("small", 128), make_resident("broken", 0, "failed", failure="no such tensor")
         ),
         make_node("http://b:9000", healthy=False, failure="connection refused"),
-        Node("http://c:9000", "gpu"),
+        Node("http://c:9000", "gpu", None),
     ]
     console.services.feed.current = PolicySnapshot(models={"small": make_model("small", "tiny")})
     console.become("ada")

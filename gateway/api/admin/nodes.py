@@ -4,7 +4,7 @@ import msgspec
 
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
-from gateway.services.pools.directory import Node as KnownNode
+from gateway.services.pools.node import Node as KnownNode
 
 
 class Resident(msgspec.Struct, frozen=True):

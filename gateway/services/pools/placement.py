@@ -31,7 +31,8 @@ async def place(
     Raises Unavailable with the first node's reason for not doing it, once all have answered; or where the pool has no
     node, unless it was to be done `if_any` is there.
     """
-    urls = [node.url for node in nodes.pools.get(pool, ())]
+    known = nodes.pools.get(pool)
+    urls = [node.url for node in known] if known is not None else []
     if not urls and not if_any:
         raise Unavailable(f"The pool '{pool}' has no engine node here.", code="no_engine_node")
     answers = await asyncio.gather(*(_ask(verb, url, model, engines) for url in urls), return_exceptions=True)

@@ -1,0 +1,124 @@
+"""One address that serves models, as this gateway knows it, and what whoever calls it must be able to do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeVar
+
+from gateway.engine_client import (
+    ClassifyReply,
+    ClassifyRequest,
+    EmbedReply,
+    EmbedRequest,
+    ExtractReply,
+    ExtractRequest,
+    NodeStatus,
+    RerankReply,
+    RerankRequest,
+)
+from policies.routing import NodeFacts
+
+Work = TypeVar("Work", EmbedRequest, RerankRequest, ClassifyRequest, ExtractRequest)
+Reply = TypeVar("Reply", EmbedReply, RerankReply, ClassifyReply, ExtractReply)
+
+
+class NodeClient(Protocol):
+    """Calls one kind of node by its address: engine nodes, or upstream servers that speak another wire.
+
+    Every call has so many seconds. Raises EngineGone where the node broke off and another one may serve the same,
+    other errors of gateway.errors where it answered one.
+    """
+
+    async def embed(self, address: str, request: EmbedRequest, patience: float, /) -> EmbedReply:
+        """One vector per input, and whatever else was asked for."""
+
+    async def rerank(self, address: str, request: RerankRequest, patience: float, /) -> RerankReply:
+        """One score per document."""
+
+    async def classify(self, address: str, request: ClassifyRequest, patience: float, /) -> ClassifyReply:
+        """How well labels fit."""
+
+    async def extract(self, address: str, request: ExtractRequest, patience: float, /) -> ExtractReply:
+        """The spans that labels fit."""
+
+    async def status(self, address: str, patience: float, /) -> NodeStatus:
+        """What the node holds and how busy it is."""
+
+
+Ask = Callable[[str, Work, float], Awaitable[Reply]]
+Operation = Callable[[NodeClient], Ask[Work, Reply]]
+"""One of the calls of whichever client."""
+
+
+def to_embed(client: NodeClient) -> Ask[EmbedRequest, EmbedReply]:
+    """An operation."""
+    return client.embed
+
+
+def to_rerank(client: NodeClient) -> Ask[RerankRequest, RerankReply]:
+    """An operation."""
+    return client.rerank
+
+
+def to_classify(client: NodeClient) -> Ask[ClassifyRequest, ClassifyReply]:
+    """An operation."""
+    return client.classify
+
+
+def to_extract(client: NodeClient) -> Ask[ExtractRequest, ExtractReply]:
+    """An operation."""
+    return client.extract
+
+
+class Member(NamedTuple):
+    """A node that a pool shall have."""
+
+    name: str
+    """One of a kind in the pool, and shown to operators."""
+    url: str
+    """What its client is called with."""
+    client: NodeClient
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One node as this gateway knows it."""
+
+    url: str
+    pool: str
+    client: NodeClient
+    name: str = ""
+    """One of a kind in its pool; for engine nodes their URL."""
+    status: NodeStatus | None = None
+    """As last heard; None before the first answer."""
+    healthy: bool = False
+    failure: str | None = "not asked yet"
+    """Why it is not healthy."""
+    resident: frozenset[str] = frozenset()
+    """Models on its device or on their way there."""
+    restorable: frozenset[str] = frozenset()
+    """Models in its host memory."""
+    adapters: frozenset[tuple[str, str]] = frozenset()
+    """Adapters on its device or on their way there, each with the model that it changes."""
+    unanswered: int = 0
+    """Looks in a row that it took too long to answer."""
+    calls: set[asyncio.Timeout] = field(default_factory=set)
+    """One for each request of this gateway that is there now."""
+    look: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set to have the status asked for at once."""
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.url
+
+    @property
+    def in_flight(self) -> int:
+        """Requests of this gateway that are there now."""
+        return len(self.calls)
+
+    @property
+    def facts(self) -> NodeFacts:
+        """What routing must know."""
+        waiting = self.status.waiting_tokens if self.status else 0
+        return NodeFacts(
+            self.name, self.healthy, self.resident, waiting, self.in_flight, self.restorable, self.adapters
+        )
