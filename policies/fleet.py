@@ -1,0 +1,186 @@
+"""The nodes of one pool as routing sees them, kept up to date so that a choice need not look at all of them.
+
+Whoever follows the nodes tells what each says of itself (`update`), who may be asked (`set_healthy`), who is gone
+(`remove`), and every request that begins and ends at one (`begin`, `end`). `policies.routing` reads it.
+
+A node's load is what it said last, plus what this gateway has sent and got back since. One unit is one request that
+is not finished, or `TOKENS_PER_UNIT` tokens that wait.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
+
+TOKENS_PER_UNIT = 1024
+"""Waiting tokens that count as much as one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What a node said of itself in its last status."""
+
+    url: str
+    resident: frozenset[str] = frozenset()
+    """Ids of the models on its device."""
+    loading: frozenset[str] = frozenset()
+    """Ids of the models on their way there."""
+    restorable: frozenset[str] = frozenset()
+    """Ids of models that left its device and come back by one copy, without their files."""
+    adapters: frozenset[tuple[str, str]] = frozenset()
+    """Low-rank adapters in its memory, each as (id of the model that it changes, the adapter)."""
+    waiting_requests: int = 0
+    """Not finished, of all gateways."""
+    waiting_tokens: int = 0
+    free_bytes: int = 0
+    """Of device memory, that a further model could take without evicting one."""
+
+
+@dataclass(slots=True, eq=False)
+class FleetNode:
+    """One node: what it said, and what this gateway knows beyond that."""
+
+    facts: NodeFacts
+    healthy: bool = True
+    in_flight: int = 0
+    """Requests of this gateway that are there now."""
+    load: float = 0.0
+    statuses: int = 0
+    """How often it has said how it is."""
+    promised: dict[str, int] = field(default_factory=dict)
+    """Models that a request of this gateway will have it load, with `statuses` of that moment."""
+
+
+class Fleet:
+    """The nodes of one pool. Not pure, but plain data: no clock, no I/O.
+
+    `alike`: every node serves every model (a pool of upstream servers), so that only load decides.
+    """
+
+    def __init__(self, *, alike: bool = False) -> None:
+        self.alike = alike
+        self.nodes: dict[str, FleetNode] = {}
+        self.moves = 0
+        """Requests that were sent to a node that had to load their model from its files."""
+        self.moved_at: dict[str, float] = {}
+        """When a request last made a further node load the model."""
+        self._holders: dict[str, list[tuple[int, str]]] = {}
+        self._restorers: dict[str, list[tuple[int, str]]] = {}
+        self._orders: dict[str, list[str]] = {}
+        self._healthy = 0
+        self._load = 0.0
+
+    @property
+    def healthy(self) -> int:
+        """Nodes that may be asked."""
+        return self._healthy
+
+    @property
+    def mean_load(self) -> float:
+        """Of the healthy nodes."""
+        return self._load / self._healthy if self._healthy else 0.0
+
+    def update(self, facts: NodeFacts) -> None:
+        """A node said how it is. One that was not known is healthy from now on."""
+        node = self.nodes.get(facts.url)
+        if node is None:
+            node = self.nodes[facts.url] = FleetNode(NodeFacts(facts.url))
+            self._healthy += 1
+            self._orders.clear()
+        node.statuses += 1
+        held = self._held(node)
+        restorable = node.facts.restorable
+        node.facts = facts
+        here = facts.resident | facts.loading
+        node.promised = {
+            model: since for model, since in node.promised.items() if model not in here and since + 2 > node.statuses
+        }
+        _amend(self._holders, facts.url, held, self._held(node))
+        _amend(self._restorers, facts.url, restorable, facts.restorable)
+        told = facts.waiting_requests + facts.waiting_tokens / TOKENS_PER_UNIT
+        self._set_load(node, max(told, float(node.in_flight)))
+
+    def set_healthy(self, url: str, healthy: bool) -> None:
+        """Whether a node may be asked. Unknown nodes become known."""
+        if url not in self.nodes:
+            self.update(NodeFacts(url))
+        node = self.nodes[url]
+        if node.healthy != healthy:
+            sign = 1 if healthy else -1
+            self._healthy += sign
+            self._load += sign * node.load
+            node.healthy = healthy
+
+    def remove(self, url: str) -> None:
+        """A node does not belong to the pool any more."""
+        if url in self.nodes:
+            self.set_healthy(url, False)
+            node = self.nodes.pop(url)
+            _amend(self._holders, url, self._held(node), frozenset())
+            _amend(self._restorers, url, node.facts.restorable, frozenset())
+            self._orders.clear()
+
+    def begin(self, url: str, model_id: str, now: float) -> None:
+        """A request for the model is sent to the node; where it is not, it will be loaded."""
+        node = self.nodes.get(url)
+        if node is None:
+            return
+        node.in_flight += 1
+        self._set_load(node, node.load + 1)
+        if self.alike or model_id in node.facts.resident or model_id in node.facts.loading or model_id in node.promised:
+            return
+        if model_id not in node.facts.restorable:
+            self.moves += 1
+        self.moved_at[model_id] = now
+        node.promised[model_id] = node.statuses
+        _amend(self._holders, url, frozenset(), frozenset((model_id,)))
+
+    def end(self, url: str) -> None:
+        """A request that began there has an answer, or never will."""
+        node = self.nodes.get(url)
+        if node is not None and node.in_flight:
+            node.in_flight -= 1
+            self._set_load(node, max(node.load - 1, float(node.in_flight)))
+
+    def holders(self, model_id: str) -> Sequence[tuple[int, str]]:
+        """Who has the model on the device or soon will, in the model's order: (rank, URL)."""
+        return self._holders.get(model_id, ())
+
+    def restorers(self, model_id: str) -> Sequence[tuple[int, str]]:
+        """Who could restore the model without its files, in the model's order: (rank, URL)."""
+        return self._restorers.get(model_id, ())
+
+    def order(self, model_id: str) -> Sequence[str]:
+        """All nodes in the model's own order, the same at every gateway."""
+        found = self._orders.get(model_id)
+        if found is None:
+            found = self._orders[model_id] = sorted(self.nodes, key=lambda url: rank(model_id, url))
+        return found
+
+    def _held(self, node: FleetNode) -> frozenset[str]:
+        return node.facts.resident | node.facts.loading | node.promised.keys()
+
+    def _set_load(self, node: FleetNode, load: float) -> None:
+        if node.healthy:
+            self._load += load - node.load
+        node.load = load
+
+
+@lru_cache(maxsize=262144)
+def rank(model_id: str, url: str) -> int:
+    """The node's place in the model's order; the least is the first. Rendezvous hashing."""
+    return int.from_bytes(blake2b(f"{model_id}\n{url}".encode(), digest_size=8).digest())
+
+
+def _amend(index: dict[str, list[tuple[int, str]]], url: str, before: frozenset[str], after: frozenset[str]) -> None:
+    """Bring the node's entries in an index from one set of models to another."""
+    if before == after:
+        return
+    for model in before - after:
+        found = index[model]
+        del found[bisect_left(found, (rank(model, url), url))]
+        if not found:
+            del index[model]
+    for model in after - before:
+        insort(index.setdefault(model, []), (rank(model, url), url))
