@@ -1,21 +1,39 @@
 """The connections to one origin: the most recently used idle one first, never more than the limit, waiters in turn."""
 
 import asyncio
+import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 
 import httpx
 
 from gateway.http1 import Connection
 
+Guard = Callable[[str, str], None]
+"""Told a host and an address of it that is about to be connected to; raises httpx.ConnectError to prevent it."""
+Lost = Callable[[Connection], None]
+
 
 class ConnectionPool:
     """Connections of one origin, idle or taken. Whoever takes one gives it back, or closes it."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, limit: int, idle_seconds: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None,
+        limit: int,
+        idle_seconds: float,
+        guard: Guard | None,
+        made: Callable[[Lost], Connection],
+    ) -> None:
         self._host = host
         self._port = port
         self._tls = tls
+        self._guard = guard
+        self._made = made
         self._limit = limit
         self._idle_seconds = idle_seconds
         self._loop = asyncio.get_running_loop()
@@ -74,8 +92,8 @@ class ConnectionPool:
         connection: Connection | None = None
         try:
             async with asyncio.timeout(patience):
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._lost), self._host, self._port, ssl=self._tls
+                connection = await (
+                    self._reach(self._host) if self._guard is None else self._reach_guarded(self._guard)
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"No connection to {self._host}:{self._port} in time.") from error
@@ -87,6 +105,31 @@ class ConnectionPool:
                 self._wake_one()
         self._connections.add(connection)
         return connection
+
+    async def _reach(self, address: str) -> Connection:
+        """Connect to an address of the host, or to the host; either way it must show the host's certificate."""
+        name = self._host if self._tls is not None else None
+        _, connection = await self._loop.create_connection(
+            lambda: self._made(self._lost), address, self._port, ssl=self._tls, server_hostname=name
+        )
+        return connection
+
+    async def _reach_guarded(self, guard: Guard) -> Connection:
+        """Connect to an address that was looked at, never to a name: what a name means can change between two looks.
+
+        One address that is refused refuses the host: a name that means both a public and a private place means harm.
+        """
+        found = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(where[0]) for *_, where in found))
+        for address in addresses:
+            guard(self._host, address)
+        failure: OSError = OSError("the name has no address")
+        for address in addresses:
+            try:
+                return await self._reach(address)
+            except OSError as error:
+                failure = error
+        raise failure
 
     async def _wait_for_room(self, patience: float | None) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()

@@ -19,7 +19,7 @@ CARRIES_IPV4: Sequence[tuple[IPv6Network, int]] = (
     (IPv6Network("64:ff9b:1::/48"), 0),
     (IPv6Network("2002::/16"), 80),
 )
-"""IPv6 networks in whose addresses an IPv4 address stands (mapped, compatible, NAT64, 6to4), and how far from the end."""
+"""IPv6 networks in whose addresses an IPv4 address stands (mapped, compatible, NAT64, 6to4); how far from the end."""
 
 
 def why_refused(address: str, allowed: Sequence[Network] = ()) -> str | None:
