@@ -171,6 +171,21 @@ class TenantAlias(Row, table=True):
     model_id: str = Field(foreign_key="model.id", ondelete="CASCADE", index=True)
 
 
+class Upstream(Row, table=True):
+    """A server that somebody else runs, as a node of a pool. Its credential is encrypted, and bound to the id."""
+
+    __tablename__: ClassVar[str] = "upstream"
+
+    id: str = Field(primary_key=True)
+    pool: str = Field(index=True)
+    kind: str
+    base_url: str
+    credential: bytes | None = None
+    version: int = 1
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class Operator(Row, table=True):
     """A person who signs in to the console; one with a tenant sees that tenant and nothing else."""
 
