@@ -9,6 +9,8 @@ GatewayError
 ├── PermissionDenied            403  known, but not allowed to do this
 ├── NotFound                    404
 │   ├── ModelNotFound           404  unknown and forbidden alike
+│   ├── FileNotThere            404  the same of files
+│   ├── BatchNotThere           404  and of batches
 │   └── RouteNotFound           404
 ├── MethodNotAllowed            405
 ├── Conflict                    409  a name is taken, or somebody else changed the thing first
@@ -23,8 +25,10 @@ GatewayError
 ├── EngineFailed                500  the node failed at this request
 ├── ModelUnusable               500  the model can not be loaded; waiting does not help
 ├── ClientGone                  499  nobody is left to answer
+├── StorageFull                 507  no room for a file
 └── Unavailable                 503  no node now; come back
     ├── ModelLoading            503  on its way
+    ├── StorageUnusable         503  files can not be kept where the operator said
     └── EngineGone              503  the node broke off; another one may serve the same request
 
 The texts are OpenAI's where clients classify errors by text (`reference: clients.md §6`).
@@ -124,6 +128,20 @@ class ModelNotFound(NotFound):
             code="model_not_found",
             param="model",
         )
+
+
+class FileNotThere(NotFound):
+    """Unknown files and those of others look alike."""
+
+    def __init__(self, file_id: str, param: str = "id") -> None:
+        super().__init__(f"No such File object: {file_id}", code="file_not_found", param=param)
+
+
+class BatchNotThere(NotFound):
+    """Unknown batches and those of others look alike."""
+
+    def __init__(self, batch_id: str, param: str = "id") -> None:
+        super().__init__(f"No batch found with id '{batch_id}'.", code="batch_not_found", param=param)
 
 
 class RouteNotFound(NotFound):
@@ -259,6 +277,23 @@ class ModelLoading(Unavailable):
 
 class EngineGone(Unavailable):
     """The connection to the node failed or broke, or the node is going away: the request may be tried on another."""
+
+
+class StorageUnusable(Unavailable):
+    """Files can not be kept where the operator said."""
+
+
+class StorageFull(GatewayError):
+    """There is no room for a file on the gateway's disk; nothing was changed."""
+
+    status = 507
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no room for this file now; please ask the operator of this service.",
+            code="storage_full",
+            should_retry=False,
+        )
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):

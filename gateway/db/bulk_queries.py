@@ -1,0 +1,130 @@
+"""Every SELECT of files and batches. What a tenant asks for is asked with the tenant in the signature."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Select, and_, func, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gateway.db.tables import Batch, File, FilePart, Tenant
+
+WORKING = ("validating", "in_progress", "finalizing", "cancelling")
+"""Statuses of batches that somebody has to work on."""
+
+
+async def now(session: AsyncSession) -> datetime:
+    """The database's own clock, which is the same for every gateway. SQLite has none but that of its machine."""
+    if session.get_bind().dialect.name == "postgresql":
+        moment: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+        return moment.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+async def file(session: AsyncSession, tenant_id: str, file_id: str) -> File | None:
+    """One file of this tenant that is there to be seen."""
+    return (await session.scalars(_files(tenant_id).where(col(File.id) == file_id))).one_or_none()
+
+
+async def files(
+    session: AsyncSession, tenant_id: str, purpose: str | None, *, after: File | None, limit: int, newest: bool
+) -> Sequence[File]:
+    """One page of a tenant's files, by the time at which they were made."""
+    chosen = _files(tenant_id)
+    if purpose is not None:
+        chosen = chosen.where(col(File.purpose) == purpose)
+    order = (col(File.created_at), col(File.id))
+    if after is not None:
+        place = tuple_(after.created_at, after.id)
+        chosen = chosen.where(tuple_(*order) < place if newest else tuple_(*order) > place)
+    by = [part.desc() if newest else part.asc() for part in order]
+    return (await session.scalars(chosen.order_by(*by).limit(limit))).all()
+
+
+async def stored_bytes(session: AsyncSession, tenant_id: str) -> int:
+    """What all files of a tenant take together, those that batches are still writing included."""
+    total = select(func.coalesce(func.sum(col(File.bytes)), 0)).where(col(File.tenant_id) == tenant_id)
+    return int((await session.execute(total)).scalar_one())
+
+
+async def parts(session: AsyncSession, file_id: str) -> Sequence[FilePart]:
+    """The pieces of a file, in order. Whose it is was asked before."""
+    chosen = select(FilePart).where(col(FilePart.file_id) == file_id).order_by(col(FilePart.number))
+    return (await session.scalars(chosen)).all()
+
+
+async def batch(session: AsyncSession, tenant_id: str, batch_id: str, *, locked: bool = False) -> Batch | None:
+    """One batch of this tenant; `locked` to change it."""
+    chosen = select(Batch).where(col(Batch.tenant_id) == tenant_id, col(Batch.id) == batch_id)
+    return (await session.scalars(chosen.with_for_update() if locked else chosen)).one_or_none()
+
+
+async def batches(session: AsyncSession, tenant_id: str, *, after: Batch | None, limit: int) -> Sequence[Batch]:
+    """One page of a tenant's batches, newest first."""
+    order = (col(Batch.created_at), col(Batch.id))
+    chosen = select(Batch).where(col(Batch.tenant_id) == tenant_id)
+    if after is not None:
+        chosen = chosen.where(tuple_(*order) < tuple_(after.created_at, after.id))
+    return (await session.scalars(chosen.order_by(*(part.desc() for part in order)).limit(limit))).all()
+
+
+async def reads_file(session: AsyncSession, tenant_id: str, file_id: str) -> str | None:
+    """The batch of this tenant, if there is one, that still reads a file."""
+    chosen = select(col(Batch.id)).where(
+        col(Batch.tenant_id) == tenant_id, col(Batch.input_file_id) == file_id, col(Batch.status).in_(WORKING)
+    )
+    return (await session.scalars(chosen.limit(1))).first()
+
+
+async def tenant_locked(session: AsyncSession, tenant_id: str) -> bool:
+    """Whether the tenant is still there; if so nobody else counts or adds to its files until the transaction ends."""
+    chosen = select(col(Tenant.id)).where(col(Tenant.id) == tenant_id).with_for_update()  # SQLite has locked before
+    return (await session.scalars(chosen)).first() is not None
+
+
+async def unfinished(session: AsyncSession) -> Mapping[str, int]:
+    """How many batches of all tenants are in each status that is not the last."""
+    counted = select(col(Batch.status), func.count()).where(col(Batch.status).in_(WORKING)).group_by(col(Batch.status))
+    return {status: int(count) for status, count in (await session.execute(counted)).all()}
+
+
+async def free_batch(session: AsyncSession, storage: str, moment: datetime, besides: Sequence[str]) -> Batch | None:
+    """The oldest batch of this storage that nobody works on; its row is locked.
+
+    One of a tenant that is not among `besides` comes first. Those of suspended tenants wait, and are only ended.
+    """
+    free = or_(col(Batch.lease_until).is_(None), col(Batch.lease_until) < moment)
+    ending = or_(col(Batch.expires_at) < moment, col(Batch.status).in_(("finalizing", "cancelling")))
+    chosen = (
+        select(Batch)
+        .join(Tenant, col(Tenant.id) == col(Batch.tenant_id))
+        .where(col(Batch.status).in_(WORKING), col(Batch.storage) == storage, free)
+        .where(or_(col(Tenant.suspended_at).is_(None), ending))
+        .order_by(col(Batch.tenant_id).in_(besides), col(Batch.created_at))
+        .limit(1)
+        .with_for_update(of=Batch, skip_locked=True)
+    )
+    return (await session.scalars(chosen)).first()
+
+
+async def doomed_files(session: AsyncSession, storage: str, moment: datetime, *, limit: int) -> Sequence[File]:
+    """Files of this storage that were deleted, belong to nobody, or have expired and are read by no batch."""
+    owned = select(col(Tenant.id)).where(col(Tenant.id) == col(File.tenant_id)).exists()
+    read = (
+        select(col(Batch.id)).where(col(Batch.input_file_id) == col(File.id), col(Batch.status).in_(WORKING)).exists()
+    )
+    over = and_(col(File.expires_at) < moment, ~read)
+    chosen = select(File).where(col(File.storage) == storage, or_(col(File.deleted_at).is_not(None), over, ~owned))
+    return (await session.scalars(chosen.limit(limit))).all()
+
+
+async def files_at(session: AsyncSession, ids: Sequence[str]) -> Sequence[str]:
+    """Which of these ids are those of files, whoever's."""
+    return (await session.scalars(select(col(File.id)).where(col(File.id).in_(ids)))).all()
+
+
+def _files(tenant_id: str) -> Select[File]:
+    lasting = or_(col(File.expires_at).is_(None), col(File.expires_at) > datetime.now(UTC))
+    return select(File).where(
+        col(File.tenant_id) == tenant_id, col(File.ready), col(File.deleted_at).is_(None), lasting
+    )

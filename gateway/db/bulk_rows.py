@@ -1,0 +1,72 @@
+"""The writes of files and batches. They change no policies, so they move no revision and leave no audit.
+
+Whoever works on a batch names its lease with every write: one that was lost changes nothing any more.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Update, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gateway.db.bulk_queries import WORKING
+from gateway.db.tables import Batch, File, FilePart, Tenant
+
+
+async def update_held(session: AsyncSession, batch_id: str, lease: str, values: Mapping[str, Any]) -> bool:
+    """Change a batch that is held by this lease; False where it is not."""
+    change = update(Batch).where(col(Batch.id) == batch_id, col(Batch.worker) == lease, col(Batch.status).in_(WORKING))
+    return await _changed(session, change.values(**values))
+
+
+async def advance(session: AsyncSession, batch_id: str, lease: str, chunk: int, values: Mapping[str, Any]) -> bool:
+    """Move a held batch past its chunk of this number; False where it is not held, or past it already."""
+    change = update(Batch).where(
+        col(Batch.id) == batch_id,
+        col(Batch.worker) == lease,
+        col(Batch.chunks) == chunk,
+        col(Batch.status).in_(WORKING),
+    )
+    return await _changed(session, change.values(chunks=chunk + 1, **values))
+
+
+async def grow_file(session: AsyncSession, part: FilePart) -> None:
+    """Add a piece to a file."""
+    session.add(part)
+    grown = update(File).where(col(File.id) == part.file_id).values(bytes=col(File.bytes) + part.bytes)
+    await session.execute(grown)
+
+
+async def publish_file(session: AsyncSession, file_id: str, *, created: datetime, expires: datetime | None) -> None:
+    """Let a file be seen that was being written."""
+    shown = update(File).where(col(File.id) == file_id).values(ready=True, created_at=created, expires_at=expires)
+    await session.execute(shown)
+
+
+async def delete_files(session: AsyncSession, ids: Sequence[str]) -> None:
+    """Forget files whose bytes are gone."""
+    await session.execute(delete(FilePart).where(col(FilePart.file_id).in_(ids)))
+    await session.execute(delete(File).where(col(File.id).in_(ids)))
+
+
+async def delete_ownerless_batches(session: AsyncSession) -> None:
+    """Forget batches of tenants that are gone."""
+    owned = select(col(Tenant.id)).where(col(Tenant.id) == col(Batch.tenant_id)).exists()
+    await session.execute(delete(Batch).where(~owned))
+
+
+async def expire_abandoned(session: AsyncSession, before: datetime, moment: datetime) -> None:
+    """End batches whose time ended long ago, and on which nobody could work: their storage is gone."""
+    change = update(Batch).where(
+        col(Batch.status).in_(WORKING),
+        col(Batch.expires_at) < before,
+        or_(col(Batch.lease_until).is_(None), col(Batch.lease_until) < moment),
+    )
+    await session.execute(change.values(status="expired", ended_at=moment))
+
+
+async def _changed(session: AsyncSession, change: Update) -> bool:
+    changed = change.returning(col(Batch.id)).execution_options(synchronize_session=False)
+    return (await session.execute(changed)).first() is not None
