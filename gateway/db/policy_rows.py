@@ -36,6 +36,8 @@ class Changes:
     """Tenant and id of the keys that changed, or whose rules did."""
     models: frozenset[str]
     """Ids."""
+    upstreams: bool = False
+    """Whether any of them did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +80,22 @@ async def policy_changes(session: AsyncSession, since: int) -> Changes | None:
     events = (await session.execute(chosen)).all() if revision != since else ()
     if len(events) > MOST_CHANGES or {event.revision for event in events} != set(range(since + 1, revision + 1)):
         return None
-    tenants, keys, models = set(), set(), set()
+    tenants, keys, models, upstreams = set(), set(), set(), False
     for _, action, target, tenant_id in events:
         noun = action.partition(".")[0]
         if noun in {"operator", "token"}:
             continue  # the hot path knows of none
         if noun == "model":
             models.add(target)
+        elif noun == "upstream":
+            upstreams = True
         elif tenant_id is not None and target == tenant_id:
             tenants.add(tenant_id)
         elif tenant_id is not None and noun in {"key", "grant", "quota"}:
             keys.add((tenant_id, target))
         else:
             return None
-    return Changes(revision, frozenset(tenants), frozenset(keys), frozenset(models))
+    return Changes(revision, frozenset(tenants), frozenset(keys), frozenset(models), upstreams)
 
 
 async def tenant_rows(session: AsyncSession, changes: Changes | None = None) -> TenantRows:

@@ -18,6 +18,7 @@ from gateway.db.tables import (
     QuotaRule,
     Tenant,
     TenantAlias,
+    Upstream,
 )
 
 
@@ -182,3 +183,15 @@ async def audit_events_of(
     chosen = select(AuditEvent).where(col(AuditEvent.tenant_id) == tenant_id)
     chosen = chosen if before is None else chosen.where(col(AuditEvent.id) < before)
     return (await session.scalars(chosen.order_by(col(AuditEvent.id).desc()).limit(limit))).all()
+
+
+async def upstreams(session: AsyncSession) -> Sequence[Upstream]:
+    """Every upstream, by pool and age."""
+    return (
+        await session.scalars(select(Upstream).order_by(col(Upstream.pool), col(Upstream.created_at), col(Upstream.id)))
+    ).all()
+
+
+async def upstream(session: AsyncSession, upstream_id: str) -> Upstream | None:
+    """One upstream."""
+    return await session.get(Upstream, upstream_id)

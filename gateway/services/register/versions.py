@@ -1,9 +1,9 @@
 """Two who change one thing at once: the second is told, not overruled. Each change of a row raises its version."""
 
-from gateway.db.tables import ApiKey, Model, Operator, Tenant
+from gateway.db.tables import ApiKey, Model, Operator, Tenant, Upstream
 from gateway.errors import Conflict
 
-Versioned = Tenant | ApiKey | Model | Operator
+Versioned = Tenant | ApiKey | Model | Operator | Upstream
 
 
 def check_version(row: Versioned, seen: int | None) -> None:

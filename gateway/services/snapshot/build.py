@@ -11,10 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db import queries
 from gateway.db.policy_rows import Changes, KeyRow, ModelRows, TenantRows, model_rows, policy_changes, tenant_rows
+from gateway.db.tables import Upstream
 from gateway.services.register.model_facts import from_row
-from gateway.services.snapshot.entries import KeyEntry, ModelEntry, PolicySnapshot, TenantEntry
+from gateway.services.register.upstreams import Kind
+from gateway.services.snapshot.entries import KeyEntry, ModelEntry, PolicySnapshot, TenantEntry, UpstreamEntry
 from policies.allowlist import Grant
-from policies.quota import Kind, Limit
+from policies.quota import Kind as LimitKind
+from policies.quota import Limit
 
 NO_ALIASES: Mapping[str, str] = {}
 
@@ -40,6 +43,7 @@ async def load_snapshot(session: AsyncSession) -> PolicySnapshot:
         tenants, models = await tenant_rows(session), await model_rows(session)
         # Tens of thousands of keys take a while to put together; in a thread, requests are answered meanwhile.
         snapshot = await asyncio.to_thread(build_snapshot, revision, tenants, models)
+        snapshot = replace(snapshot, upstreams=_by_pool(await queries.upstreams(session)))
         if len(snapshot.keys) >= MANY:
             gc.freeze()
     return snapshot
@@ -63,6 +67,8 @@ async def follow_snapshot(session: AsyncSession, last: PolicySnapshot) -> Policy
         snapshot = _with_keys(snapshot, rows, rules) if changes.keys else snapshot
     if changes.models:
         snapshot = _with_models(snapshot, changes, await model_rows(session, changes))
+    if changes.upstreams:
+        snapshot = replace(snapshot, upstreams=_by_pool(await queries.upstreams(session)))
     return snapshot
 
 
@@ -140,7 +146,7 @@ def _rules(rows: TenantRows) -> _Rules:
     limits: dict[Owner, list[Limit]] = {}
     for tenant_id, key_id, kind, amount, pattern in rows.rules:
         subject = f"tenant:{tenant_id}" if key_id is None else f"key:{lineages[key_id]}"
-        limit = Limit(subject, cast(Kind, kind), amount, pattern, tenant=tenant_id)
+        limit = Limit(subject, cast(LimitKind, kind), amount, pattern, tenant=tenant_id)
         limits.setdefault((tenant_id, key_id), []).append(limit)
     aliases: dict[str, dict[str, str]] = {}
     for tenant_id, alias, model_id in rows.aliases:
@@ -205,3 +211,12 @@ def _models(rows: ModelRows) -> list[ModelEntry]:
 def _by_name(models: Iterable[ModelEntry]) -> dict[str, ModelEntry]:
     """In one order on every gateway, whatever it has followed to get there."""
     return {name: model for model in sorted(models, key=lambda model: model.id) for name in model.names}
+
+
+def _by_pool(rows: Iterable[Upstream]) -> dict[str, tuple[UpstreamEntry, ...]]:
+    pools: dict[str, tuple[UpstreamEntry, ...]] = {}
+    for row in rows:
+        kind: Kind = "tei" if row.kind == "tei" else "openai"
+        entry = UpstreamEntry(row.id, row.pool, kind, row.base_url, row.credential)
+        pools[row.pool] = (*pools.get(row.pool, ()), entry)
+    return pools

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from gateway.engine_client import Lane
 from gateway.services.register.model_facts import NOTHING_KNOWN, ModelFacts
+from gateway.services.register.upstreams import Kind
 from policies.allowlist import Grant
 from policies.quota import Limit
 
@@ -76,6 +77,18 @@ class KeyEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamEntry:
+    """A server that somebody else runs, as a node of a pool."""
+
+    id: str
+    pool: str
+    kind: Kind
+    base_url: str
+    credential: bytes | None = field(repr=False)
+    """Encrypted; None: it asks for none."""
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySnapshot:
     """All policies at one revision."""
 
@@ -88,3 +101,5 @@ class PolicySnapshot:
     """Ids of a tenant's keys, by its own; tenants without any are not in it."""
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     """By id and by alias."""
+    upstreams: Mapping[str, tuple[UpstreamEntry, ...]] = field(default_factory=dict)
+    """By pool."""

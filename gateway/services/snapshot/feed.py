@@ -39,6 +39,7 @@ class SnapshotFeed:
         self._looked = clock()
         self._away = False
         self._one_at_a_time = asyncio.Lock()
+        self._told: list[Callable[[PolicySnapshot], None]] = []
         self._following: Periodic | None = None
         self._wakeups: Wakeups | None = None
 
@@ -56,18 +57,31 @@ class SnapshotFeed:
         """Seconds since the snapshot was last known to be the database's state."""
         return self._clock() - self._looked
 
+    @property
+    def away(self) -> bool:
+        """Whether the last look at the database failed."""
+        return self._away
+
     async def refresh(self) -> PolicySnapshot:
         """Look at once; raises `DatabaseUnusable` and keeps the old snapshot where that fails."""
         async with self._one_at_a_time:
             looked = self._clock()
             try:
                 async with self._database.reading() as session:
-                    self.current = await follow_snapshot(session, self.current)
+                    before, self.current = self.current, await follow_snapshot(session, self.current)
             except Exception:
                 self.failures += 1
                 raise
             self._looked = looked
+            if self.current is not before:
+                for told in self._told:
+                    told(self.current)
             return self.current
+
+    def tell(self, follower: Callable[[PolicySnapshot], None]) -> None:
+        """Call this with every new snapshot, and with the one in force now. It may not fail, and not take long."""
+        self._told.append(follower)
+        follower(self.current)
 
     async def close(self) -> None:
         """Stop following."""
