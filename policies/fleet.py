@@ -10,7 +10,6 @@ is not finished, or `TOKENS_PER_UNIT` tokens that wait.
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import blake2b
 
 TOKENS_PER_UNIT = 1024
@@ -49,11 +48,20 @@ class FleetNode:
     statuses: int = 0
     """How often it has said how it is."""
     promised: dict[str, int] = field(default_factory=dict)
-    """Models that a request of this gateway will have it load, with `statuses` of that moment."""
+    """Models that a request of this gateway makes it load, with `statuses` of that moment."""
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Models that are on its device or soon will be."""
+        return self.facts.resident | self.facts.loading | self.promised.keys()
+
+
+Place = tuple[int, str, FleetNode]
+"""A node's rank in a model's order, its URL, and itself."""
 
 
 class Fleet:
-    """The nodes of one pool. Not pure, but plain data: no clock, no I/O.
+    """The nodes of one pool: plain data, no clock, no I/O.
 
     `alike`: every node serves every model (a pool of upstream servers), so that only load decides.
     """
@@ -62,12 +70,12 @@ class Fleet:
         self.alike = alike
         self.nodes: dict[str, FleetNode] = {}
         self.moves = 0
-        """Requests that were sent to a node that had to load their model from its files."""
+        """Models that a request was sent for to a node that did not have them."""
         self.moved_at: dict[str, float] = {}
-        """When a request last made a further node load the model."""
-        self._holders: dict[str, list[tuple[int, str]]] = {}
-        self._restorers: dict[str, list[tuple[int, str]]] = {}
-        self._orders: dict[str, list[str]] = {}
+        """When a model was last brought to one node more."""
+        self._holders: dict[str, list[Place]] = {}
+        self._restorers: dict[str, list[Place]] = {}
+        self._orders: dict[str, list[Place]] = {}
         self._healthy = 0
         self._load = 0.0
 
@@ -89,20 +97,17 @@ class Fleet:
             self._healthy += 1
             self._orders.clear()
         node.statuses += 1
-        held = self._held(node)
-        restorable = node.facts.restorable
+        held, restorable = node.held, node.facts.restorable
         node.facts = facts
-        here = facts.resident | facts.loading
-        node.promised = {
-            model: since for model, since in node.promised.items() if model not in here and since + 2 > node.statuses
-        }
-        _amend(self._holders, facts.url, held, self._held(node))
-        _amend(self._restorers, facts.url, restorable, facts.restorable)
+        if node.promised:
+            self._keep_promises(node)
+        _amend(self._holders, node, held, node.held)
+        _amend(self._restorers, node, restorable, facts.restorable)
         told = facts.waiting_requests + facts.waiting_tokens / TOKENS_PER_UNIT
         self._set_load(node, max(told, float(node.in_flight)))
 
     def set_healthy(self, url: str, healthy: bool) -> None:
-        """Whether a node may be asked. Unknown nodes become known."""
+        """Whether a node may be asked. One that was not known is known from now on."""
         if url not in self.nodes:
             self.update(NodeFacts(url))
         node = self.nodes[url]
@@ -117,12 +122,12 @@ class Fleet:
         if url in self.nodes:
             self.set_healthy(url, False)
             node = self.nodes.pop(url)
-            _amend(self._holders, url, self._held(node), frozenset())
-            _amend(self._restorers, url, node.facts.restorable, frozenset())
+            _amend(self._holders, node, node.held, frozenset())
+            _amend(self._restorers, node, node.facts.restorable, frozenset())
             self._orders.clear()
 
     def begin(self, url: str, model_id: str, now: float) -> None:
-        """A request for the model is sent to the node; where it is not, it will be loaded."""
+        """A request for the model is sent to the node; where it is not there, it will be brought there."""
         node = self.nodes.get(url)
         if node is None:
             return
@@ -130,36 +135,40 @@ class Fleet:
         self._set_load(node, node.load + 1)
         if self.alike or model_id in node.facts.resident or model_id in node.facts.loading or model_id in node.promised:
             return
-        if model_id not in node.facts.restorable:
-            self.moves += 1
+        self.moves += 1
         self.moved_at[model_id] = now
         node.promised[model_id] = node.statuses
-        _amend(self._holders, url, frozenset(), frozenset((model_id,)))
+        _amend(self._holders, node, frozenset(), frozenset((model_id,)))
 
     def end(self, url: str) -> None:
-        """A request that began there has an answer, or never will."""
+        """A request that began there has its answer, or will never have one."""
         node = self.nodes.get(url)
         if node is not None and node.in_flight:
             node.in_flight -= 1
             self._set_load(node, max(node.load - 1, float(node.in_flight)))
 
-    def holders(self, model_id: str) -> Sequence[tuple[int, str]]:
-        """Who has the model on the device or soon will, in the model's order: (rank, URL)."""
+    def holders(self, model_id: str) -> Sequence[Place]:
+        """Who has the model on the device or soon will, in the model's order."""
         return self._holders.get(model_id, ())
 
-    def restorers(self, model_id: str) -> Sequence[tuple[int, str]]:
-        """Who could restore the model without its files, in the model's order: (rank, URL)."""
+    def restorers(self, model_id: str) -> Sequence[Place]:
+        """Who could restore the model without its files, in the model's order."""
         return self._restorers.get(model_id, ())
 
-    def order(self, model_id: str) -> Sequence[str]:
+    def order(self, model_id: str) -> Sequence[Place]:
         """All nodes in the model's own order, the same at every gateway."""
         found = self._orders.get(model_id)
         if found is None:
-            found = self._orders[model_id] = sorted(self.nodes, key=lambda url: rank(model_id, url))
+            places = [(rank(model_id, url), url, node) for url, node in self.nodes.items()]
+            found = self._orders[model_id] = sorted(places, key=lambda place: place[:2])
         return found
 
-    def _held(self, node: FleetNode) -> frozenset[str]:
-        return node.facts.resident | node.facts.loading | node.promised.keys()
+    def _keep_promises(self, node: FleetNode) -> None:
+        """A promise ends when the node has the model, or has said twice since that it has not."""
+        here = node.facts.resident | node.facts.loading
+        node.promised = {
+            model: since for model, since in node.promised.items() if model not in here and node.statuses < since + 2
+        }
 
     def _set_load(self, node: FleetNode, load: float) -> None:
         if node.healthy:
@@ -167,20 +176,20 @@ class Fleet:
         node.load = load
 
 
-@lru_cache(maxsize=262144)
 def rank(model_id: str, url: str) -> int:
-    """The node's place in the model's order; the least is the first. Rendezvous hashing."""
+    """The node's place in the model's order, by rendezvous hashing; the least is the first."""
     return int.from_bytes(blake2b(f"{model_id}\n{url}".encode(), digest_size=8).digest())
 
 
-def _amend(index: dict[str, list[tuple[int, str]]], url: str, before: frozenset[str], after: frozenset[str]) -> None:
-    """Bring the node's entries in an index from one set of models to another."""
+def _amend(index: dict[str, list[Place]], node: FleetNode, before: frozenset[str], after: frozenset[str]) -> None:
+    """Bring the node's places in an index from one set of models to another."""
     if before == after:
         return
+    url = node.facts.url
     for model in before - after:
         found = index[model]
         del found[bisect_left(found, (rank(model, url), url))]
         if not found:
             del index[model]
     for model in after - before:
-        insort(index.setdefault(model, []), (rank(model, url), url))
+        insort(index.setdefault(model, []), (rank(model, url), url, node))

@@ -1,65 +1,94 @@
-"""Which engine node serves a request: one that holds the model, always the same one while it is no busier than others.
+"""Which engine node serves a request: one that holds the model, the same ones while they are no busier than others.
 
 Rendezvous hashing (Thaler and Ravishankar, 1998) gives every model its own order over the nodes, so a node that leaves
 moves only the models that it served. Bounded load (Mirrokni et al., 2016) lets the next in order take what is above
-`LOAD_BOUND` times the mean, so a hot model spreads and a cool one settles.
+`LOAD_BOUND` times the mean, so a hot model spreads and a cool one gathers on the first of its order.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import blake2b
-from math import ceil
+from collections.abc import Collection, Iterable
+from typing import Literal, NamedTuple
+
+from policies.fleet import Fleet, Place
 
 LOAD_BOUND = 1.25
-"""How far above the mean load a node may be and still be chosen for its place in the order."""
+"""How far above the mean load of the pool a node may be and still be chosen for its place in the order."""
 
-BACKLOG = 8192
-"""Waiting tokens below which a node counts as free: they are served sooner than another node could load a model."""
+FREE = 8.0
+"""Load below which a node counts as free however idle the others are: it is served sooner than a model is loaded."""
+
+SPREAD_INTERVAL = 5.0
+"""Seconds between two nodes more for a model that one node holds; less as more hold it, so that it grows by a share.
+A burst does not flood the fleet with loads, and a hot model still has a hundred nodes within half a minute."""
+
+LOOK = 64
+"""Nodes that are looked at, at most, among those that hold a model."""
+
+How = Literal["resident", "loading", "restored", "cold", "spread"]
+"""What the chosen node will do: it has the model; it is on its way; it comes back from host memory; it is loaded; it is
+loaded although others have it, since they are busy."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
-    """What is known of an engine node when a request comes."""
+class Choice(NamedTuple):
+    """Where a request goes, and how the model is there."""
 
     url: str
-    healthy: bool
-    resident: frozenset[str]
-    """Ids of the models in its memory or on their way into it."""
-    waiting_tokens: int
-    """As of its last status."""
-    in_flight: int
-    """Requests that this gateway has there now."""
-    restorable: frozenset[str] = frozenset()
-    """Ids of models that left its device and come back by one copy, without their files."""
-    adapters: frozenset[tuple[str, str]] = frozenset()
-    """Low-rank adapters in its memory, each with the id of the model that it changes."""
+    how: How
 
 
 def choose_node(
-    nodes: Sequence[NodeFacts], model_id: str, *, adapter: str | None = None, exclude: Collection[str] = ()
-) -> NodeFacts | None:
+    fleet: Fleet, model_id: str, *, now: float, adapter: str | None = None, exclude: Collection[str] = ()
+) -> Choice | None:
     """The node for one request, or None where no healthy one is left beside the excluded URLs.
 
-    Among free nodes that hold the model, or else that can restore it, requests in flight are bounded. Where no such
-    node is free, the first free node in the model's order will load it: bounded by waiting tokens alone, so that the
-    requests that come while it loads follow the first one there. Among nodes that hold the model those are preferred
-    that hold the request's adapter too.
+    The caller tells the fleet when the request begins and ends there; `now` is the clock that `begin` is given, in
+    seconds. Pure: the same fleet gives the same choice.
     """
-    healthy = [node for node in nodes if node.healthy and node.url not in exclude]
-    if not healthy:
+    bound = max(FREE, LOAD_BOUND * fleet.mean_load)
+    if fleet.alike:
+        least = _least_loaded(_able(fleet.order(model_id), exclude))
+        return None if least is None else Choice(least[1], "resident")
+    holders = _able(fleet.holders(model_id), exclude)
+    if ready := [place for place in holders if model_id in place[2].facts.resident]:
+        if adapter is not None:
+            ready = [place for place in ready if (model_id, adapter) in place[2].facts.adapters] or ready
+        return (
+            _first_below(bound, ready, "resident")
+            or _one_more(fleet, model_id, holders, now, exclude)
+            or Choice(min(ready, key=_load)[1], "resident")
+        )
+    if holders:
+        return Choice(holders[0][1], "loading")
+    everyone = _able(fleet.order(model_id), exclude)
+    return (
+        _first_below(bound, _able(fleet.restorers(model_id), exclude), "restored")
+        or _first_below(bound, everyone, "cold")
+        or (Choice(min(everyone, key=_load)[1], "cold") if everyone else None)
+    )
+
+
+def _one_more(
+    fleet: Fleet, model_id: str, holders: Collection[Place], now: float, exclude: Collection[str]
+) -> Choice | None:
+    """The next node for a model whose holders are all busy; None where it got one just now, or nobody has half as much
+    to do as any of them."""
+    if (now - fleet.moved_at.get(model_id, float("-inf"))) * len(holders) < SPREAD_INTERVAL:
         return None
-    backlog = max(BACKLOG, LOAD_BOUND * sum(node.waiting_tokens for node in healthy) / len(healthy))
-    free = [node for node in healthy if node.waiting_tokens <= backlog]
-    holding = [node for node in free if model_id in node.resident]
-    holding = [node for node in holding if (model_id, adapter) in node.adapters] or holding
-    holding = holding or [node for node in free if model_id in node.restorable]
-    if holding:
-        bound = ceil(LOAD_BOUND * (sum(node.in_flight for node in holding) + 1) / len(holding))
-        free = [node for node in holding if node.in_flight < bound]
-    return max(free, key=lambda node: _affinity(model_id, node.url))
+    known = {url for _, url, _ in holders}
+    others = [place for place in _able(fleet.order(model_id), exclude) if place[1] not in known]
+    return _first_below(min(map(_load, holders)) / 2, others, "spread")
 
 
-@lru_cache(maxsize=65536)
-def _affinity(model_id: str, url: str) -> tuple[bytes, str]:
-    return blake2b(f"{model_id}\n{url}".encode(), digest_size=8).digest(), url
+def _able(places: Iterable[Place], exclude: Collection[str]) -> list[Place]:
+    return [place for place in places if place[2].healthy and place[1] not in exclude]
+
+
+def _first_below(bound: float, places: Iterable[Place], how: How) -> Choice | None:
+    return next((Choice(url, how) for _, url, node in places if node.load < bound), None)
+
+
+def _least_loaded(places: Collection[Place]) -> Place | None:
+    return min(places, key=_load, default=None)
+
+
+def _load(place: Place) -> float:
+    return place[2].load

@@ -13,7 +13,8 @@ from engine.eviction import EvictionPolicy
 from engine.fake import FakeSpec
 from engine.protocol import ModelRef
 from engine.virtual_time import VirtualLoop
-from policies.routing import NodeFacts, choose_node
+from policies.fleet import Fleet
+from policies.routing import choose_node
 
 POLL_INTERVAL = 1.0
 """Seconds between two looks at a node: the gateway's default."""
@@ -63,8 +64,8 @@ class _Gateway:
 
     def __init__(self, nodes: Sequence[SimulatedNode]) -> None:
         self._nodes = {node.url: node for node in nodes}
-        self._in_flight = dict.fromkeys(self._nodes, 0)
-        self._told: dict[str, NodeFacts] = {}
+        self._fleet = Fleet()
+        self._clock = asyncio.get_running_loop().time
         self._look()
 
     async def follow(self) -> None:
@@ -75,22 +76,17 @@ class _Gateway:
 
     async def send(self, arrival: Arrival) -> Answer:
         """Have a request answered by the node that routing chooses."""
-        facts = [
-            NodeFacts(url, True, told.resident, told.waiting_tokens, self._in_flight[url], told.restorable)
-            for url, told in self._told.items()
-        ]
-        chosen = choose_node(facts, arrival.model.id)
+        chosen = choose_node(self._fleet, arrival.model.id, now=self._clock())
         assert chosen is not None, "every node is healthy"  # noqa: S101
-        self._in_flight[chosen.url] += 1
+        self._fleet.begin(chosen.url, arrival.model.id, self._clock())
         try:
             return await self._nodes[chosen.url].serve(arrival)
         finally:
-            self._in_flight[chosen.url] -= 1
+            self._fleet.end(chosen.url)
 
     def _look(self) -> None:
-        for url, node in self._nodes.items():
-            waiting = node.scheduler.waiting_tokens
-            self._told[url] = NodeFacts(url, True, node.models("device", "loading"), waiting, 0, node.models("host"))
+        for node in self._nodes.values():
+            self._fleet.update(node.facts)
 
 
 def simulate(

@@ -12,6 +12,7 @@ from engine.residency import LoadPlan, Residency
 from engine.scheduler import Scheduler
 from engine.settings import EngineSettings
 from engine.virtual_time import VirtualLoop
+from policies.fleet import NodeFacts
 
 READ_HEADERS = 5e-3
 """Seconds to find a model's files and read their headers."""
@@ -131,6 +132,19 @@ class SimulatedNode:
     def models(self, *tiers: Tier) -> frozenset[str]:
         """Ids of the models in one of these places."""
         return frozenset(entry.ref.id for entry in self.residency.entries if entry.tier in tiers)
+
+    @property
+    def facts(self) -> NodeFacts:
+        """What a gateway reads out of its status."""
+        return NodeFacts(
+            self.url,
+            resident=self.models("device"),
+            loading=self.models("loading"),
+            restorable=self.models("host"),
+            waiting_requests=self.scheduler.waiting_requests,
+            waiting_tokens=self.scheduler.waiting_tokens,
+            free_bytes=self.residency.budget - self.residency.used,
+        )
 
     async def close(self) -> None:
         """Let go of everything."""

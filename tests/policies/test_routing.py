@@ -1,151 +1,227 @@
 from collections import Counter
-from dataclasses import replace
-from math import ceil
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.routing import BACKLOG, LOAD_BOUND, NodeFacts, choose_node
+from policies.fleet import Fleet, NodeFacts
+from policies.routing import FREE, LOAD_BOUND, SPREAD_INTERVAL, Choice, choose_node
 
 steady = settings(deadline=None, derandomize=True, max_examples=300)
 
 MODELS = [f"org/model-{n}" for n in range(200)]
+M = frozenset({"m"})
 
 
-def node(name: str, *models: str, healthy: bool = True, waiting: int = 0, in_flight: int = 0) -> NodeFacts:
-    return NodeFacts(f"http://{name}:9000", healthy, frozenset(models), waiting, in_flight)
+def node(name: str, *models: str, **said) -> NodeFacts:
+    return NodeFacts(f"http://{name}:9000", resident=frozenset(models), **said)
 
 
-fleets = st.lists(
-    st.builds(
-        NodeFacts,
-        st.integers(0, 30).map(lambda n: f"http://node-{n}:9000"),
-        st.booleans(),
-        st.frozensets(st.sampled_from(["m", "n"])),
-        st.integers(0, 5 * BACKLOG),
-        st.integers(0, 50),
-    ),
-    max_size=8,
-    unique_by=lambda facts: facts.url,
+def fleet_of(*nodes: NodeFacts, away: str = "") -> Fleet:
+    fleet = Fleet()
+    for facts in nodes:
+        fleet.update(facts)
+    for name in away:
+        fleet.set_healthy(f"http://{name}:9000", False)
+    return fleet
+
+
+def chosen(fleet: Fleet, model: str = "m", now: float = 0.0, **asked) -> tuple[str, str]:
+    """The name of the node, and how."""
+    choice = choose_node(fleet, model, now=now, **asked)
+    assert choice is not None
+    return choice.url[len("http://") : -len(":9000")], choice.how
+
+
+def send(fleet: Fleet, model: str = "m", now: float = 0.0) -> Choice:
+    choice = choose_node(fleet, model, now=now)
+    assert choice is not None
+    fleet.begin(choice.url, model, now)
+    return choice
+
+
+subsets = st.frozensets(st.sampled_from(["m", "n"]))
+said = st.builds(
+    NodeFacts,
+    st.integers(0, 30).map(lambda n: f"http://node-{n}:9000"),
+    resident=subsets,
+    loading=subsets,
+    restorable=subsets,
+    waiting_requests=st.integers(0, 40),
+    waiting_tokens=st.integers(0, 40_000),
 )
+nodes_said = st.lists(said, max_size=8, unique_by=lambda facts: facts.url)
 
 
-def home(nodes: list[NodeFacts], model: str) -> str:
-    chosen = choose_node(nodes, model)
-    assert chosen is not None
-    return chosen.url
+@pytest.mark.parametrize("nodes", ["", "a", "ab"])
+def test_none_when_no_node_is_healthy(nodes):
+    assert choose_node(fleet_of(*(node(name, "m") for name in nodes), away=nodes), "m", now=0.0) is None
 
 
-@pytest.mark.parametrize(
-    "nodes", [[], [node("a", healthy=False)], [node("a", "m", healthy=False), node("b", healthy=False)]]
-)
-def test_none_when_no_node_is_healthy(nodes: list[NodeFacts]) -> None:
-    assert choose_node(nodes, "m") is None
+@pytest.mark.parametrize("holder", "abcd")
+def test_a_node_that_holds_the_model_comes_before_all_others(holder):
+    fleet = fleet_of(*(node(name, *(["m"] if name == holder else []), restorable=M) for name in "abcd"))
+    for _ in range(int(FREE)):
+        assert send(fleet).how == "resident"
+        assert chosen(fleet)[0] == holder or fleet.nodes[f"http://{holder}:9000"].load >= FREE
 
 
-def test_a_node_that_holds_the_model_comes_before_all_others() -> None:
-    for holder in "abcd":
-        nodes = [node(name, *(["m"] if name == holder else []), in_flight=7 * (name == holder)) for name in "abcd"]
-        assert home(nodes, "m") == f"http://{holder}:9000"
-
-
-def test_excluded_nodes_are_not_asked_again() -> None:
-    nodes = [node("a", "m"), node("b")]
-    assert choose_node(nodes, "m", exclude={"http://a:9000"}) == nodes[1]
-    assert choose_node(nodes, "m", exclude=["http://a:9000", "http://b:9000"]) is None
+def test_excluded_nodes_are_not_asked_again():
+    fleet = fleet_of(node("a", "m"), node("b"))
+    assert chosen(fleet, exclude={"http://a:9000"}) == ("b", "cold")
+    assert choose_node(fleet, "m", now=0.0, exclude=["http://a:9000", "http://b:9000"]) is None
 
 
 @steady
-@given(fleets, st.integers(0, 7))
-def test_only_healthy_nodes_that_are_not_excluded(nodes, skip) -> None:
+@given(nodes_said, st.integers(0, 255), st.integers(0, 7))
+def test_only_healthy_nodes_that_are_not_excluded_and_one_whenever_there_is_any(nodes, sick, skip):
+    fleet = fleet_of(*nodes)
+    for place, facts in enumerate(nodes):
+        fleet.set_healthy(facts.url, not sick >> place & 1)
     exclude = {facts.url for facts in nodes[:skip]}
-    able = [facts for facts in nodes if facts.healthy and facts.url not in exclude]
-    chosen = choose_node(nodes, "m", exclude=exclude)
-    assert chosen in able if able else chosen is None
+    able = {facts.url for place, facts in enumerate(nodes) if not sick >> place & 1} - exclude
+    choice = choose_node(fleet, "m", now=0.0, exclude=exclude)
+    assert choice.url in able if able else choice is None
 
 
 @steady
-@given(fleets, st.randoms(use_true_random=False))
-def test_the_order_of_the_nodes_does_not_matter(nodes, random) -> None:
-    assert choose_node(nodes, "m") == choose_node(random.sample(nodes, len(nodes)), "m")
+@given(nodes_said, st.randoms(use_true_random=False))
+def test_the_order_in_which_nodes_became_known_does_not_matter(nodes, random):
+    shuffled = random.sample(nodes, len(nodes))
+    assert choose_node(fleet_of(*nodes), "m", now=0.0) == choose_node(fleet_of(*shuffled), "m", now=0.0)
 
 
 @steady
-@given(fleets)
-def test_no_node_that_holds_the_model_gets_more_than_its_bounded_share(nodes) -> None:
-    at_ease = [replace(facts, waiting_tokens=0) for facts in nodes]
-    holding = [facts for facts in at_ease if facts.healthy and "m" in facts.resident]
-    chosen = choose_node(at_ease, "m")
-    if holding:
-        assert chosen in holding
-        total = sum(facts.in_flight for facts in holding) + 1
-        assert chosen.in_flight + 1 <= ceil(LOAD_BOUND * total / len(holding))
+@given(nodes_said)
+def test_it_says_how_the_model_is_where_the_request_goes(nodes):
+    choice = choose_node(fleet_of(*nodes), "m", now=0.0)
+    if choice is not None:
+        there = next(facts for facts in nodes if facts.url == choice.url)
+        has = {"resident": there.resident, "loading": there.loading, "restored": there.restorable}
+        assert choice.how in ("cold", "spread") or "m" in has[choice.how]
+        assert (choice.how == "cold") <= ("m" not in there.resident | there.loading)
 
 
-def test_a_model_stays_on_one_node_while_nobody_is_busy() -> None:
-    nodes = [node(name) for name in "abcde"]
-    first = home(nodes, "m")
-    loading = [replace(facts, in_flight=40 * (facts.url == first)) for facts in nodes]
-    assert home(loading, "m") == first, "requests that come while it loads follow the first"
-    loaded = [replace(facts, resident=frozenset({"m"} if facts.url == first else ())) for facts in loading]
-    assert home(loaded, "m") == first
+def test_the_requests_that_come_while_a_model_loads_follow_the_first_there():
+    fleet = fleet_of(*map(node, "abcde"))
+    first = send(fleet)
+    assert first.how == "cold"
+    for moment in range(200):
+        assert send(fleet, now=moment / 10) == Choice(first.url, "loading")
+    assert fleet.moves == 1
+    fleet.update(NodeFacts(first.url, loading=M))
+    assert send(fleet, now=21.0) == Choice(first.url, "loading")
 
 
-def test_a_hot_model_spreads_to_a_free_node_and_then_shares() -> None:
-    cold = [node("a", "m", waiting=3 * BACKLOG, in_flight=30), node("b"), node("c")]
-    second = choose_node(cold, "m")
-    assert second in cold[1:]
-    counts: Counter[str] = Counter()
-    for _ in range(100):
-        both = [node(name, "m", in_flight=counts[f"http://{name}:9000"]) for name in "ab"]
-        counts[home(both, "m")] += 1
-    assert max(counts.values()) <= ceil(LOAD_BOUND * 100 / 2)
+def test_gateways_that_know_nothing_of_each_other_load_a_model_on_the_same_node():
+    fleets = [fleet_of(*map(node, order)) for order in ("abcde", "edcba", "badec")]
+    for model in MODELS:
+        assert len({send(fleet, model) for fleet in fleets}) == 1
 
 
-def test_when_all_are_busy_alike_a_model_does_not_move() -> None:
-    nodes = [node("a", "m", waiting=9 * BACKLOG), node("b", waiting=9 * BACKLOG), node("c", waiting=9 * BACKLOG)]
-    assert home(nodes, "m") == "http://a:9000"
+def test_below_the_bound_a_model_gathers_on_the_first_of_its_nodes():
+    names = "abcde"
+    fleet = fleet_of(*(node(name, "m") for name in names))
+    first = chosen(fleet)[0]
+    for _ in range(int(FREE)):
+        assert chosen(fleet)[0] == first
+        send(fleet)
+    assert chosen(fleet)[0] != first
 
 
-def test_a_node_that_leaves_moves_only_its_own_models() -> None:
-    nodes = [node(name) for name in "abcde"]
-    before = {model: home(nodes, model) for model in MODELS}
-    for gone in nodes:
-        left = [facts for facts in nodes if facts is not gone]
-        moved = {model for model in MODELS if home(left, model) != before[model]}
-        assert moved == {model for model in MODELS if before[model] == gone.url}
+def test_above_it_the_nodes_that_hold_a_model_share_and_none_gets_much_more_than_the_mean():
+    fleet = fleet_of(*(node(name, "m") for name in "abcd"))
+    for sent in range(1, 201):
+        send(fleet)
+        assert max(there.load for there in fleet.nodes.values()) <= max(FREE, LOAD_BOUND * sent / 4) + 1
 
 
-def test_models_settle_evenly_over_the_nodes() -> None:
-    nodes = [node(name) for name in "abcde"]
-    counts = Counter(home(nodes, model) for model in MODELS)
+def test_a_node_that_is_busy_with_other_models_or_for_other_gateways_is_passed_over():
+    for busy in ({"waiting_requests": 50}, {"waiting_tokens": 50_000}):
+        for holder in "ab":
+            nodes = [node(name, "m", **(busy if name == holder else {})) for name in "abc"]
+            assert chosen(fleet_of(*nodes))[0] != holder
+
+
+def crowded(*names: str, free: str = "") -> Fleet:
+    """`names` hold the model and are busy, the others are idle."""
+    return fleet_of(*(node(name, "m", waiting_requests=50) for name in names), *(map(node, free)))
+
+
+def test_a_model_whose_nodes_are_all_busy_goes_to_one_free_node_more_and_not_to_another_one_soon():
+    fleet = crowded("a", free="bcdefgh")
+    spread = [send(fleet, now=0.01 * step) for step in range(50)]
+    assert spread[0].how == "spread"
+    assert Counter(choice.how for choice in spread)["spread"] == 1
+    assert fleet.moves == 1
+    assert chosen(fleet, now=SPREAD_INTERVAL)[1] == "spread"
+
+
+def test_the_more_nodes_hold_a_model_the_sooner_it_may_go_to_one_more():
+    fleet, now, moments = crowded("a", free="bcdefghijk"), 0.0, []
+    while len(moments) < 6:
+        choice = send(fleet, now=now)
+        if choice.how == "spread":
+            moments.append(now)
+            fleet.update(NodeFacts(choice.url, resident=M, waiting_requests=50))
+        now += 1 / 64
+    pauses = [later - sooner for sooner, later in pairwise(moments)]
+    assert pauses == sorted(pauses, reverse=True)
+    assert pauses[0] >= SPREAD_INTERVAL / 2
+    assert pauses[-1] <= SPREAD_INTERVAL / 5
+
+
+def test_when_all_are_busy_alike_a_model_does_not_move():
+    fleet = fleet_of(node("a", "m", waiting_requests=50), *(node(name, waiting_requests=50) for name in "bcd"))
+    for step in range(20):
+        assert send(fleet, now=float(step)).how == "resident"
+
+
+def test_a_node_that_leaves_moves_only_its_own_models():
+    before = {model: chosen(fleet_of(*map(node, "abcde")), model)[0] for model in MODELS}
+    for gone in "abcde":
+        left = fleet_of(*map(node, "abcde"))
+        left.remove(f"http://{gone}:9000")
+        away = fleet_of(*map(node, "abcde"), away=gone)
+        moved = {model for model in MODELS if chosen(left, model)[0] != before[model]}
+        assert moved == {model for model in MODELS if before[model] == gone}
+        assert all(chosen(left, model) == chosen(away, model) for model in MODELS)
+
+
+def test_models_settle_evenly_over_the_nodes():
+    counts = Counter(chosen(fleet_of(*map(node, "abcde")), model)[0] for model in MODELS)
     assert len(counts) == 5
     assert max(counts.values()) < 2 * len(MODELS) / 5
 
 
-def test_every_gateway_and_every_start_gives_the_same_answer() -> None:
-    nodes = [node(name) for name in "abcde"]
-    assert "".join(home(nodes, model)[len("http://")] for model in MODELS[:12]) == "adcaaedacdac"
+def test_every_start_gives_the_same_answer():
+    fleet = fleet_of(*map(node, "abcde"))
+    assert "".join(chosen(fleet, model)[0] for model in MODELS[:12]) == "baeedceeeecb"
 
 
-def test_what_left_the_device_is_restored_where_it_was_rather_than_loaded_elsewhere() -> None:
-    cold, warm = node("cold"), replace(node("warm"), restorable=frozenset(MODELS))
-    assert {home([cold, warm], model) for model in MODELS} == {warm.url}
-
-
-def test_a_model_on_a_device_is_used_before_one_that_must_come_back() -> None:
-    warm = replace(node("warm"), restorable=frozenset(MODELS))
-    hot = node("hot", *MODELS)
-    assert {home([warm, hot], model) for model in MODELS} == {hot.url}
+def test_what_left_the_device_is_restored_where_it_was_rather_than_loaded_elsewhere():
+    fleet = fleet_of(node("cold"), node("warm", restorable=frozenset(MODELS)))
+    assert {chosen(fleet, model) for model in MODELS} == {("warm", "restored")}
 
 
 def test_a_node_that_holds_the_adapter_too_is_preferred_among_those_that_hold_the_model():
-    with_model = [NodeFacts(f"http://n{number}", True, frozenset({"m"}), 0, 0) for number in range(4)]
-    for place in range(4):
-        nodes = [*with_model]
-        nodes[place] = replace(nodes[place], adapters=frozenset({("m", "a")}))
-        assert choose_node(nodes, "m", adapter="a") == nodes[place]
-        assert choose_node(nodes, "m", adapter="b") == choose_node(nodes, "m")
-    elsewhere = NodeFacts("http://n9", True, frozenset(), 0, 0, adapters=frozenset({("m", "a")}))
-    assert choose_node([*with_model, elsewhere], "m", adapter="a") in with_model
+    names = "abcd"
+    for place in names:
+        adapted = {place: frozenset({("m", "a")})}
+        fleet = fleet_of(
+            *(node(name, "m", adapters=adapted.get(name, frozenset())) for name in names),
+            node("e", adapters=frozenset({("m", "a")})),
+        )
+        assert chosen(fleet, adapter="a") == (place, "resident")
+        assert chosen(fleet, adapter="b") == chosen(fleet)
+
+
+def test_where_every_node_serves_every_model_the_one_with_the_least_to_do_is_asked():
+    fleet = Fleet(alike=True)
+    for name in "abc":
+        fleet.update(node(name))
+    for _ in range(30):
+        send(fleet)
+    assert [there.in_flight for there in fleet.nodes.values()] == [10, 10, 10]
+    assert fleet.moves == 0
