@@ -14,6 +14,15 @@ register of its own and serves whatever the gateway's register says.
 | `GET /status` | | `NodeStatus` |
 
 Every error is an `ErrorReply` with the HTTP status that fits. All calls carry `authorization: Bearer <shared secret>`.
+
+**Versions.** During a rollout gateways and nodes of two neighbouring versions of this protocol serve each other, either
+of them being the newer one; two versions apart they do not (`why_apart`). So one step of `PROTOCOL_VERSION` may
+
+- add a call, and a field that has a default: whoever does not know the field ignores it, whoever misses it reads the
+  default, and the default means what was the case before there was the field;
+- add a word to those that a field may have, provided that nobody says it to a peer of the version before.
+
+It removes and renames nothing, and changes no meaning. What has to go is first left unused for a whole step.
 """
 
 from typing import Literal
@@ -21,6 +30,8 @@ from typing import Literal
 import msgspec
 
 PROTOCOL_VERSION = 1
+OLDEST_PROTOCOL = 0
+"""The oldest version whose gateways and nodes this one serves."""
 MEDIA_TYPE = "application/msgpack"
 
 Lane = Literal["interactive", "bulk"]
@@ -296,6 +307,22 @@ class NodeStatus(msgspec.Struct, frozen=True):
     host_used: int = 0
     bulk_waiting_tokens: int = 0
     """Those of `waiting_tokens` that wait in the bulk lane."""
+    oldest_protocol: int | None = None
+    """The oldest version whose gateways the node serves; None: it does not say, and serves the one before its own."""
+    instance: str = ""
+    """One of a kind for each start of a node; by it an address is known to be another's too. Empty: not said."""
+
+
+def why_apart(status: NodeStatus, own: int = PROTOCOL_VERSION) -> str | None:
+    """Why a gateway that speaks version `own` can not work with this node; None where it can."""
+    oldest = status.protocol - 1 if status.oldest_protocol is None else status.oldest_protocol
+    if oldest <= own <= status.protocol + 1:
+        return None
+    behind = "the node" if status.protocol < own else "the gateway"
+    return (
+        f"speaks version {status.protocol} of the protocol, the gateway version {own}, which is too far apart: "
+        f"update {behind}"
+    )
 
 
 class ErrorReply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,5 +1,6 @@
 """A node: opens its device, memory and queue, hands every request to its task, and says how it is."""
 
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from engine.loading import plan_load
 from engine.metrics import EngineMetrics
 from engine.out_of_memory import Step
 from engine.protocol import (
+    OLDEST_PROTOCOL,
     PROTOCOL_VERSION,
     ClassifyReply,
     ClassifyRequest,
@@ -104,6 +106,7 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.metrics = metrics
+        self._instance = secrets.token_hex(8)
         self._device = device
         self._residency = residency
         self._scheduler = scheduler
@@ -169,6 +172,8 @@ class Runtime:
             host_budget=self._residency.host_budget,
             host_used=self._residency.host_used,
             bulk_waiting_tokens=self._scheduler.bulk_waiting_tokens,
+            oldest_protocol=OLDEST_PROTOCOL,
+            instance=self._instance,
         )
 
     async def drain(self) -> None:

@@ -29,6 +29,7 @@ from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
 from gateway.services.opened import Services
 from gateway.services.pools.directory import NodeDirectory
+from gateway.services.pools.patience import Patience
 from gateway.services.quota.budgets import Budgets
 from gateway.services.quota.memory_store import MemoryQuotaStore
 from gateway.services.quota.outage import GuardedQuotaStore
@@ -63,10 +64,10 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         engines = EngineClient(AsyncioTransport(), settings.engine_secret)
         stack.push_async_callback(engines.close)
         nodes = NodeDirectory(
-            engines,
+            engines.for_service,
             settings.nodes,
             poll_interval=settings.poll_interval,
-            pool_patience=settings.pool_patience,
+            patience=Patience.of(settings),
             request_timeout=settings.request_timeout,
         )
         nodes.start()

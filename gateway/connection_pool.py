@@ -23,6 +23,7 @@ class ConnectionPool:
         host: str,
         port: int,
         *,
+        certified: str,
         tls: ssl.SSLContext | None,
         limit: int,
         idle_seconds: float,
@@ -31,6 +32,7 @@ class ConnectionPool:
     ) -> None:
         self._host = host
         self._port = port
+        self._certified = certified
         self._tls = tls
         self._guard = guard
         self._made = made
@@ -108,7 +110,7 @@ class ConnectionPool:
 
     async def _reach(self, address: str) -> Connection:
         """Connect to an address of the host, or to the host; either way it must show the host's certificate."""
-        name = self._host if self._tls is not None else None
+        name = self._certified if self._tls is not None else None
         _, connection = await self._loop.create_connection(
             lambda: self._made(self._lost), address, self._port, ssl=self._tls, server_hostname=name
         )

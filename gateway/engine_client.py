@@ -1,6 +1,6 @@
 """The gateway's side of the engine protocol: typed calls to one node, and its errors turned into the gateway's own.
 
-The only place beside services/pools/following.py that knows `engine.protocol`; re-exports the types of its messages.
+The only place that knows `engine.protocol`; re-exports the types of its messages.
 """
 
 from collections.abc import Callable
@@ -30,6 +30,8 @@ from engine.protocol import (
     RerankReply,
     RerankRequest,
     SparseVector,
+    Tier,
+    why_apart,
 )
 from gateway.errors import (
     EngineFailed,
@@ -62,8 +64,10 @@ __all__ = [
     "RerankReply",
     "RerankRequest",
     "SparseVector",
+    "Tier",
     "gateway_error",
     "model_ref",
+    "why_apart",
 ]
 
 
@@ -105,10 +109,15 @@ Reply = TypeVar("Reply")
 
 
 class EngineClient:
-    """Calls engine nodes by their base URL, such as `http://127.0.0.1:9000`."""
+    """Calls engine nodes by their base URL, such as `http://127.0.0.1:9000`.
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, secret: str = "") -> None:
+    `certified`: whose certificate they show, where the URLs have mere addresses.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, secret: str = "", *, certified: str | None = None) -> None:
         self._transport = transport
+        self._secret = secret
+        self._named = {} if certified is None else {"sni_hostname": certified}
         self._headers = httpx.Headers({"content-type": MEDIA_TYPE, "authorization": f"Bearer {secret}"})
         self._addresses: dict[str, tuple[httpx.URL, httpx.Headers]] = {}
         self._encode = msgspec.msgpack.Encoder().encode
@@ -158,6 +167,10 @@ class EngineClient:
         """What the node holds and how busy it is."""
         return await self._call("GET", node + "/status", None, patience, self._status)
 
+    def for_service(self, name: str | None) -> "EngineClient":
+        """The same, over the same connections, for nodes that show the certificate of this name."""
+        return self if name is None else EngineClient(self._transport, self._secret, certified=name)
+
     async def close(self) -> None:
         """Close the connections to all nodes."""
         await self._transport.aclose()
@@ -171,7 +184,7 @@ class EngineClient:
             address,
             headers=headers,
             stream=httpx.ByteStream(b"" if body is None else self._encode(body)),
-            extensions={"timeout": {"connect": CONNECT_PATIENCE, "pool": patience, "read": patience}},
+            extensions={"timeout": {"connect": CONNECT_PATIENCE, "pool": patience, "read": patience}} | self._named,
         )
         try:
             response = await self._transport.handle_async_request(request)
@@ -257,7 +270,7 @@ _BY_CODE: dict[str, Callable[[ErrorReply], GatewayError]] = {
     "deadline_passed": _too_late,
     "queue_full": _overloaded,
     "out_of_memory": _overloaded,
-    "draining": lambda reply: EngineGone(reply.message, retry_after=reply.retry_after or 1.0),
+    "draining": lambda reply: EngineGone(reply.message, code="draining", retry_after=reply.retry_after or 1.0),
 }
 
 

@@ -15,7 +15,7 @@ class GatewaySettings:
     database_url: str
     """SQLAlchemy URL with an async driver: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""
     nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Pool name → base URLs of its engine nodes."""
+    """Pool name → base URLs of its engine nodes, or names whose addresses are: `dns+http://name:port`."""
     engine_secret: str = field(default="", repr=False)
     """Shared secret that engine nodes expect as bearer credential."""
     metrics_key: str | None = field(default=None, repr=False)
@@ -28,6 +28,10 @@ class GatewaySettings:
     answer: 32 MiB of empty strings ask for 22 GB of vectors."""
     pool_patience: float = 15.0
     """Seconds that a request waits for a node before it is told to come back."""
+    pool_patiences: dict[str, float] = field(default_factory=dict)
+    """The same for single pools."""
+    pool_waiting: int = 1000
+    """Requests that may wait for one pool; more are told to come back at once."""
     request_timeout: float = 300.0
     """Seconds a node may take for one request."""
     poll_interval: float = 1.0

@@ -43,12 +43,13 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         self._guard = guard
         self._reply_limit = reply_limit
         self._kind = StreamingConnection if streaming else Connection
-        self._pools: dict[tuple[str, str, int], ConnectionPool] = {}
+        self._pools: dict[tuple[str, str, int, str | None], ConnectionPool] = {}
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request, read its reply whole. `extensions["timeout"]` bounds connect, pool and read in seconds.
 
+        `extensions["sni_hostname"]` is whose certificate the peer must show, where that is not the URL's host.
         With `extensions["stream"]` only the head is read, and the body as its reader takes it: then `read` bounds the
         silence between two pieces too. Whoever asks for that closes the response.
         """
@@ -58,7 +59,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         data = _head(request, len(body)) + body
         extensions = request.extensions
         patience = extensions.get("timeout", {})
-        pool = self._pool(request.url)
+        pool = self._pool(request.url, extensions.get("sni_hostname"))
         try:
             if extensions.get("stream", False):
                 return await self._begin(pool, data, patience)
@@ -96,12 +97,14 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         fresh = await pool.open(patience.get("pool"), patience.get("connect"))
         return await _converse_as_it_comes(pool, fresh, data, patience.get("read"))
 
-    def _pool(self, url: httpx.URL) -> ConnectionPool:
-        origin = (url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80))
+    def _pool(self, url: httpx.URL, certified: str | None) -> ConnectionPool:
+        origin = (url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80), certified)
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._pools[origin] = ConnectionPool(
-                *origin[1:],
+                url.host,
+                origin[2],
+                certified=certified or url.host,
                 tls=self._tls if url.scheme == "https" else None,
                 limit=self._max_connections,
                 idle_seconds=self._idle_seconds,

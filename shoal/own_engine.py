@@ -11,6 +11,7 @@ import structlog
 
 from gateway.engine_client import EngineClient
 from gateway.services.pools.directory import NodeDirectory
+from gateway.services.pools.patience import Patience
 from gateway.services.register.models import ModelInfo
 from gateway.settings import GatewaySettings
 from gateway.transport import AsyncioTransport
@@ -81,11 +82,12 @@ async def viewing(
     """Follow the engine node for the length of the block."""
     engines = EngineClient(AsyncioTransport(), engine.engine_secret)
     nodes = NodeDirectory(
-        engines,
+        engines.for_service,
         settings.nodes,
         poll_interval=settings.poll_interval,
-        pool_patience=settings.pool_patience,
+        patience=Patience.of(settings),
         request_timeout=settings.request_timeout,
+        quiet=True,
     )
     nodes.start()
     try:

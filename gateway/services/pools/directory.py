@@ -1,19 +1,22 @@
 """The nodes of every pool, and sending a request to the right one.
 
-A request waits up to `pool_patience` for a healthy node; one whose node breaks off is tried once more, elsewhere or on
-the same node when it has come back. Both end in `Unavailable`, never in silence.
+A request waits up to its pool's patience for a healthy node. One whose node breaks off, leaves or is full is tried once
+more, on another one or on the same when it has come back, within the same deadline. What ends well elsewhere is never
+seen by callers; what does not is an error that they may try again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from gateway.errors import EngineGone, Unavailable
-from gateway.services.pools.following import follow, mark_away
+from gateway.errors import EngineFailed, EngineGone, EngineOverloaded, GatewayError, Unavailable
+from gateway.services.pools.discovery import Discovery, Resolve, Service, resolve
+from gateway.services.pools.following import Following
 from gateway.services.pools.node import Member, Node, NodeClient
+from gateway.services.pools.patience import Patience
 from gateway.services.pools.pool import Pool
 
-ATTEMPTS = 2
 STATUS_PATIENCE = 5.0
 """Seconds a node may take to say how it is."""
 
@@ -23,27 +26,37 @@ Call = Callable[[Node, float], Awaitable[Reply]]
 
 
 class NodeDirectory:
-    """The nodes by pool. `start` begins to follow them, `close` ends it."""
+    """The nodes by pool. `start` begins to follow them, `close` ends it.
+
+    `pools` says of each where its nodes are: base URLs of engine nodes, and names of services (discovery.py).
+    `client_for` gives the client for nodes whose certificate has that name; None: that of their URL.
+    """
 
     def __init__(
         self,
-        engines: NodeClient,
+        client_for: Callable[[str | None], NodeClient],
         pools: Mapping[str, Sequence[str]],
         *,
         poll_interval: float,
-        pool_patience: float,
+        patience: Patience,
         request_timeout: float,
         status_patience: float = STATUS_PATIENCE,
+        resolve: Resolve = resolve,
+        quiet: bool = False,
     ) -> None:
-        self._poll_interval = poll_interval
-        self._pool_patience = pool_patience
+        self._patience = patience
         self._request_timeout = request_timeout
-        self._status_patience = status_patience
+        self._following = Following(interval=poll_interval, patience=status_patience, quiet=quiet)
         self._pools: dict[str, Pool] = {}
-        self._followers: dict[Node, asyncio.Task[None]] = {}
+        self._discoveries: list[Discovery] = []
+        self._looking_up: list[asyncio.Task[None]] = []
         self._running = False
-        for name, urls in pools.items():
-            self.set_pool(name, [Member(url.rstrip("/"), url.rstrip("/"), engines) for url in urls])
+        for name, places in pools.items():
+            services = [service for place in places if (service := Service.parse(place)) is not None]
+            urls = [place.rstrip("/") for place in places if Service.parse(place) is None]
+            self.set_pool(name, [Member(url, url, client_for(None)) for url in urls])
+            for service in services:
+                self._discover(self._pools[name], service, client_for(service.certified), resolve)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -56,38 +69,39 @@ class NodeDirectory:
         return self._pools
 
     def start(self) -> None:
-        """Begin to follow every node's status."""
+        """Begin to follow names and nodes."""
         self._running = True
+        self._looking_up = [asyncio.create_task(discovery.follow()) for discovery in self._discoveries]
         for node in self.nodes:
-            self._begin_to_follow(node)
+            self._following.begin(node, self._pools[node.pool])
 
     async def close(self) -> None:
         """Stop following."""
         self._running = False
-        followers = list(self._followers.values())
-        for follower in followers:
-            follower.cancel()
-        await asyncio.gather(*followers, return_exceptions=True)
+        for task in self._looking_up:
+            task.cancel()
+        await asyncio.gather(*self._looking_up, return_exceptions=True)
+        await self._following.close()
 
-    def set_pool(self, name: str, members: Iterable[Member]) -> None:
-        """Have the pool consist of these from now on. Nodes that leave finish what they do; those that stay go on."""
-        pool = self._pools.setdefault(name, Pool(name))
+    def set_pool(self, name: str, members: Iterable[Member], *, alike: bool = False) -> None:
+        """Have the pool consist of these from now on. Nodes that leave finish what they do; those that stay go on.
+
+        `alike`: every one of them serves every model.
+        """
+        pool = self._pools.get(name) or self._pools.setdefault(name, Pool(name, alike=alike))
         wanted = {member.name: member for member in members}
         for node in tuple(pool):
             member = wanted.get(node.name)
             if member is None or (member.url, member.client) != (node.url, node.client):
-                pool.remove(node.name)
-                self._stop_following(node)
+                self._drop(node)
         for member in wanted.values():
             if member.name not in pool:
-                node = Node(member.url, name, member.client, member.name)
-                pool.add(node)
-                self._begin_to_follow(node)
+                self._have(pool, member)
 
     def remove_pool(self, name: str) -> None:
-        """Know the pool no more."""
+        """Know the pool no more; whoever waits for it learns that when its patience ends."""
         self.set_pool(name, ())
-        self._pools.pop(name).announce()
+        del self._pools[name]
 
     async def run(
         self,
@@ -104,55 +118,112 @@ class NodeDirectory:
 
         Raises Unavailable where none was there in time, and whatever the node answered otherwise.
         """
+        known = self._pools.get(pool)
+        if known is None:
+            raise self._patience.no_node(pool)
         loop = asyncio.get_running_loop()
         limit = self._request_timeout if patience is None else min(patience, self._request_timeout)
         deadline = loop.time() + limit
-        failed: Node | None = None
-        for _ in range(ATTEMPTS):
-            node = await self._node_for(pool, model_id, adapter, failed, deadline - loop.time())
-            try:
-                return await self._call(node, call, deadline - loop.time())
-            except EngineGone as error:
-                mark_away(node, error.message)
-                failed = node
-        raise self._unavailable(pool)
-
-    async def _node_for(self, pool: str, model_id: str, adapter: str | None, failed: Node | None, time: float) -> Node:
-        known = self._pools.get(pool)
-        if known is None:
-            raise self._unavailable(pool)
-        node = known.choose(model_id, adapter, failed)
-        if node is None:
-            node = await known.wait_for_node(model_id, adapter, min(self._pool_patience, time))
-        if node is None:
-            raise self._unavailable(pool)
-        return node
-
-    async def _call(self, node: Node, call: Call[Reply], time_left: float) -> Reply:
-        """Do `call` on the node; raises EngineGone where the node stops answering anybody meanwhile."""
+        node = known.choose(model_id, adapter) or await self._patience.wait(known, model_id, adapter, deadline)
         try:
-            async with asyncio.timeout(None) as until_it_hangs:
+            return await self._attempt(known, node, model_id, call, deadline)
+        except EngineOverloaded:
+            other = known.choose(model_id, adapter, node)
+            if other is None or loop.time() >= deadline:
+                raise
+        except EngineGone:
+            other = known.choose(model_id, adapter, node)
+            if other is None:
+                other = await self._patience.wait(known, model_id, adapter, deadline)
+        try:
+            return await self._attempt(known, other, model_id, call, deadline)
+        except EngineGone:
+            raise self._patience.no_node(pool) from None
+
+    @asynccontextmanager
+    async def streaming(
+        self, pool: str, model_id: str, call: Call[Reply], *, patience: float | None = None
+    ) -> AsyncIterator[Reply]:
+        """As `run`, for a reply that goes on after it has begun: until the block ends it counts as being at its node.
+
+        Once it has begun it is not tried again: half an answer has been given.
+        """
+        used: Node | None = None
+
+        async def noting(node: Node, seconds: float) -> Reply:
+            nonlocal used
+            used = node
+            return await call(node, seconds)
+
+        reply = await self.run(pool, model_id, noting, patience=patience)
+        known = self._pools.get(pool)
+        if used is None or known is None:
+            raise self._patience.no_node(pool)
+        ticket, failed = known.begin(used, model_id), None
+        try:
+            yield reply
+            failed = False
+        except EngineGone as error:
+            failed = True
+            self._following.broke_off(used, known, error.message)
+            raise
+        finally:
+            known.end(used, ticket, failed=failed)
+
+    async def _attempt(self, pool: Pool, node: Node, model_id: str, call: Call[Reply], deadline: float) -> Reply:
+        """Do `call` on the node; raises EngineGone where the node stops answering anybody meanwhile."""
+        loop = asyncio.get_running_loop()
+        ticket, failed = pool.begin(node, model_id), None
+        until_it_hangs = asyncio.timeout_at(deadline)
+        try:
+            async with until_it_hangs:
                 node.calls.add(until_it_hangs)
-                return await call(node, time_left)
+                reply = await call(node, deadline - loop.time())
         except TimeoutError:
+            if loop.time() >= deadline:
+                raise _too_late() from None
+            failed = True
             raise EngineGone("The engine node does not answer; please try again.", retry_after=1.0) from None
+        except EngineGone as error:
+            failed = None if error.code == "draining" else True
+            if failed:
+                self._following.broke_off(node, pool, error.message)
+            else:
+                self._following.leaves(node, pool)
+            raise
+        except EngineFailed:
+            failed = True
+            raise
+        except EngineOverloaded:
+            node.look.set()
+            raise
+        except GatewayError as error:
+            failed = None if isinstance(error, Unavailable) else False
+            raise
+        else:
+            failed = False
+            return reply
         finally:
             node.calls.discard(until_it_hangs)
+            pool.end(node, ticket, failed=failed)
 
-    def _unavailable(self, pool: str) -> Unavailable:
-        return Unavailable(
-            f"No engine node of the pool '{pool}' is available now, please try again later.",
-            code="no_engine_node",
-            retry_after=max(1.0, self._poll_interval),
-        )
+    def _discover(self, pool: Pool, service: Service, client: NodeClient, resolve: Resolve) -> None:
+        def have(url: str) -> Node:
+            return self._have(pool, Member(url, url, client))
 
-    def _begin_to_follow(self, node: Node) -> None:
-        if self._running and node not in self._followers:
-            there = self._pools[node.pool].announce
-            following = follow(node, self._poll_interval, self._status_patience, there)
-            self._followers[node] = asyncio.create_task(following)
+        self._discoveries.append(Discovery(service, pool, have=have, forget=self._drop, resolve=resolve))
 
-    def _stop_following(self, node: Node) -> None:
-        follower = self._followers.pop(node, None)
-        if follower is not None:
-            follower.cancel()
+    def _have(self, pool: Pool, member: Member) -> Node:
+        node = Node(member.url, pool.name, member.client, member.name)
+        pool.add(node)
+        if self._running:
+            self._following.begin(node, pool)
+        return node
+
+    def _drop(self, node: Node) -> None:
+        self._following.end(node)
+        self._pools[node.pool].remove(node)
+
+
+def _too_late() -> Unavailable:
+    return Unavailable("The engine took too long, please try again later.", code="engine_timeout", retry_after=1.0)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from gateway.engine_client import (
     ClassifyReply,
@@ -15,8 +15,11 @@ from gateway.engine_client import (
     NodeStatus,
     RerankReply,
     RerankRequest,
+    Tier,
 )
-from policies.routing import NodeFacts
+from policies.breaker import Breaker
+from policies.fleet import NodeFacts
+from policies.health import Health
 
 Work = TypeVar("Work", EmbedRequest, RerankRequest, ClassifyRequest, ExtractRequest)
 Reply = TypeVar("Reply", EmbedReply, RerankReply, ClassifyReply, ExtractReply)
@@ -80,6 +83,11 @@ class Member(NamedTuple):
     client: NodeClient
 
 
+State = Literal["healthy", "away", "open"]
+"""A node that is away does not answer, or says that it takes nothing; one whose circuit is open answers, and failed too
+often."""
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """One node as this gateway knows it."""
@@ -92,20 +100,17 @@ class Node:
     status: NodeStatus | None = None
     """As last heard; None before the first answer."""
     healthy: bool = False
+    """Whether it takes requests."""
     failure: str | None = "not asked yet"
     """Why it is not healthy."""
-    resident: frozenset[str] = frozenset()
-    """Models on its device or on their way there."""
-    restorable: frozenset[str] = frozenset()
-    """Models in its host memory."""
-    adapters: frozenset[tuple[str, str]] = frozenset()
-    """Adapters on its device or on their way there, each with the model that it changes."""
     unanswered: int = 0
     """Looks in a row that it took too long to answer."""
     calls: set[asyncio.Timeout] = field(default_factory=set)
     """One for each request of this gateway that is there now."""
     look: asyncio.Event = field(default_factory=asyncio.Event)
     """Set to have the status asked for at once."""
+    health: Health = field(default_factory=Health)
+    breaker: Breaker = field(default_factory=Breaker)
 
     def __post_init__(self) -> None:
         self.name = self.name or self.url
@@ -116,9 +121,32 @@ class Node:
         return len(self.calls)
 
     @property
+    def state(self) -> State:
+        """As metrics count it."""
+        if self.healthy:
+            return "healthy"
+        return "open" if self.health.well else "away"
+
     def facts(self) -> NodeFacts:
-        """What routing must know."""
-        waiting = self.status.waiting_tokens if self.status else 0
+        """What routing must know of the last status."""
+        status = self.status
+        if status is None:
+            return NodeFacts(self.name)
         return NodeFacts(
-            self.name, self.healthy, self.resident, waiting, self.in_flight, self.restorable, self.adapters
+            self.name,
+            resident=_models_in(status, "device"),
+            loading=_models_in(status, "loading"),
+            restorable=_models_in(status, "host"),
+            adapters=frozenset(
+                (model.id, model.adapter)
+                for model in status.models
+                if model.adapter is not None and model.tier in ("device", "loading")
+            ),
+            waiting_requests=status.waiting_requests,
+            waiting_tokens=status.waiting_tokens,
+            free_bytes=status.memory_budget - status.memory_used,
         )
+
+
+def _models_in(status: NodeStatus, tier: Tier) -> frozenset[str]:
+    return frozenset(model.id for model in status.models if model.adapter is None and model.tier == tier)

@@ -8,14 +8,16 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from msgspec import structs
 
 from benchmarks.fake_engine import FakeEngine, serve
-from engine.protocol import ResidentModel
+from engine.protocol import ErrorReply, ResidentModel
 from gateway.engine_client import EmbedRequest, EngineClient, ModelRef
 from gateway.errors import EngineFailed, EngineOverloaded, ModelUnusable, RequestError, Unavailable
 from gateway.services.pools.directory import NodeDirectory
+from gateway.services.pools.patience import Patience
 from gateway.transport import AsyncioTransport
 
 MODEL = ModelRef("m", "m")
@@ -27,8 +29,9 @@ async def following(*urls, secret="", **options):
     async with AsyncExitStack() as stack:
         engines = EngineClient(AsyncioTransport(), secret)
         stack.push_async_callback(engines.close)
-        chosen = {"poll_interval": 0.05, "pool_patience": 5.0, "request_timeout": 10.0} | options
-        nodes = NodeDirectory(engines, {"default": urls}, **chosen)
+        patience = Patience(seconds=options.pop("pool_patience", 5.0), most_waiting=options.pop("pool_waiting", 1000))
+        chosen = {"poll_interval": 0.05, "patience": patience, "request_timeout": 10.0} | options
+        nodes = NodeDirectory(engines.for_service, {"default": urls}, **chosen)
         nodes.start()
         stack.push_async_callback(nodes.close)
 
@@ -46,6 +49,19 @@ async def fake_engine(port=0, **options):
         engine.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         engine.close = server.close
         yield engine
+
+
+def refusing(engine, code):
+    """Its `answer`, that refuses all work and says still how it is."""
+    answer = engine.answer
+
+    def refuse(path, authorization, body):
+        if path == b"/status":
+            return answer(path, authorization, body)
+        engine.calls += 1
+        return 429, msgspec.msgpack.encode(ErrorReply(code, "Told to.", retry_after=1.5)), 0.0
+
+    return refuse
 
 
 async def until(condition, seconds=5):
@@ -92,10 +108,11 @@ def test_where_models_are_on_a_node_is_known_by_tier():
                 engine.status(), models=[held(tier) for tier in ("device", "host", "loading", "failed")] + adapters
             )
             engine.status = lambda: status
-            await until(lambda: fleet.node().resident)
-            assert fleet.node().facts.resident == {"device", "loading"}
-            assert fleet.node().facts.restorable == {"host"}
-            assert fleet.node().facts.adapters == {("device", "a")}
+            await until(lambda: fleet.node().facts().resident)
+            assert fleet.node().facts().resident == {"device"}
+            assert fleet.node().facts().loading == {"loading"}
+            assert fleet.node().facts().restorable == {"host"}
+            assert fleet.node().facts().adapters == {("device", "a")}
 
     asyncio.run(run())
 
@@ -144,7 +161,6 @@ def test_a_node_that_broke_off_gets_no_requests_until_it_answers_again():
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("queue_full", EngineOverloaded),
         ("inference_failed", EngineFailed),
         ("bad_request", RequestError),
         ("model_invalid", ModelUnusable),
@@ -157,6 +173,36 @@ def test_what_a_node_answers_is_not_tried_again(code, kind):
             with pytest.raises(kind):
                 await fleet.embed(f"__error {code}__")
             assert one.calls + two.calls == 1
+
+    asyncio.run(run())
+
+
+def test_what_one_node_is_too_full_for_another_may_do_and_nobody_is_asked_twice():
+    async def run():
+        async with fake_engine() as one, fake_engine() as two, following(one.url, two.url) as fleet:
+            await until(lambda: all(node.healthy for node in fleet.nodes.nodes))
+            await fleet.embed()
+            full, free = (one, two) if one.calls else (two, one)
+            full.answer = refusing(full, "queue_full")
+            assert (await fleet.embed()).token_counts == [3]
+            free.answer = refusing(free, "queue_full")
+            full.calls = free.calls = 0
+            with pytest.raises(EngineOverloaded) as caught:
+                await fleet.embed()
+            assert caught.value.retry_after == 1.5
+            assert (full.calls, free.calls) == (1, 1)
+            assert all(node.healthy for node in fleet.nodes.nodes), "being full is no fault"
+
+    asyncio.run(run())
+
+
+def test_one_full_node_alone_is_not_asked_again():
+    async def run():
+        async with fake_engine() as engine, following(engine.url) as fleet:
+            await until(lambda: fleet.node().healthy)
+            with pytest.raises(EngineOverloaded):
+                await fleet.embed("__error queue_full__")
+            assert engine.calls == 1
 
     asyncio.run(run())
 
