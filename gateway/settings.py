@@ -6,6 +6,7 @@ from typing import Literal
 
 QuotaOutage = Literal["deny", "allow"]
 USAGE_SPOOL_LIMIT = 1024**3
+POOL_PATIENCE = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class GatewaySettings:
     max_inputs: int | None = 16_384
     """Per request; 2048 is OpenAI's own, and clients send up to 5461. None: bounded by bytes alone, which bounds no
     answer: 32 MiB of empty strings ask for 22 GB of vectors."""
-    pool_patience: float = 15.0
+    pool_patience: float = POOL_PATIENCE
     """Seconds that a request waits for a node before it is told to come back."""
     pool_patiences: dict[str, float] = field(default_factory=dict)
     """The same for single pools."""

@@ -10,7 +10,8 @@ import typer
 from engine.settings import Eviction
 from gateway.redis_address import FORM, RedisAddress, RedisAddressInvalid
 from gateway.services.access.callers import networks
-from gateway.settings import QuotaOutage, sqlite_url
+from gateway.services.pools.discovery import Service
+from gateway.settings import POOL_PATIENCE, QuotaOutage, sqlite_url
 
 UNITS = {"": 1, "B": 1}
 for power, prefix in enumerate("KMGT", 1):
@@ -38,18 +39,36 @@ def parse_host_budget(text: str | int) -> int:
 
 
 def parse_nodes(texts: list[str]) -> dict[str, tuple[str, ...]]:
-    """Base URLs of engine nodes by pool, from `URL` (the default pool) or `POOL=URL`."""
+    """Where engine nodes are, by pool, from `URL` (the default pool) or `POOL=URL`.
+
+    A URL is the base URL of one node, or `dns+http://name:port` for every address of a name.
+    """
     pools: dict[str, tuple[str, ...]] = {}
     for text in texts:
         pool, separator, url = text.partition("=")
         if not separator or "://" in pool:
             pool, url = DEFAULT_POOL, text
-        if re.fullmatch(r"https?://[^\s/?#]+/?", url) is None:
+        if re.fullmatch(r"https?://[^\s/?#]+/?", url) is None and Service.parse(url) is None:
             raise typer.BadParameter(
-                f"{text!r} is no address of a node; write it like http://10.0.0.7:9000 or POOL=http://…"
+                f"{text!r} is no address of a node; write it like http://10.0.0.7:9000 or POOL=http://…, "
+                "or dns+http://name:9000 for all addresses of a name."
             )
         pools[pool] = (*pools.get(pool, ()), url.rstrip("/"))
     return pools
+
+
+def parse_pool_patience(texts: list[str]) -> tuple[float, dict[str, float]]:
+    """Seconds for all pools, from `SECONDS`, and for single ones, from `POOL=SECONDS`."""
+    of_all, of_pools = POOL_PATIENCE, {}
+    for text in texts:
+        pool, separator, seconds = text.rpartition("=")
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", seconds) is None or (separator and not pool):
+            raise typer.BadParameter(f"{text!r} is no time; write it in seconds, like 30 or POOL=30.")
+        if pool:
+            of_pools[pool] = float(seconds)
+        else:
+            of_all = float(seconds)
+    return of_all, of_pools
 
 
 def parse_public_url(text: str) -> str:
@@ -183,7 +202,30 @@ EngineSecret = Annotated[
 ]
 Nodes = Annotated[
     list[str] | None,
-    typer.Option("--node", envvar="SHOAL_NODES", metavar="[POOL=]URL", help="An engine node; several by repeating it."),
+    typer.Option(
+        "--node",
+        envvar="SHOAL_NODES",
+        metavar="[POOL=]URL",
+        help="An engine node, or dns+http://name:port for all addresses of a name; several by repeating it.",
+    ),
+]
+PoolPatience = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pool-patience",
+        envvar="SHOAL_POOL_PATIENCE",
+        metavar="[POOL=]SECONDS",
+        help="How long a request waits for a node while its pool has none; with a pool's name, for that one.",
+    ),
+]
+PoolWaiting = Annotated[
+    int,
+    typer.Option(
+        "--pool-waiting",
+        envvar="SHOAL_POOL_WAITING",
+        min=0,
+        help="How many requests may wait so for one pool; more are told at once to come back.",
+    ),
 ]
 TenantName = Annotated[
     str, typer.Option("--tenant", envvar="SHOAL_TENANT", metavar="NAME", help="The tenant, by name or id.")

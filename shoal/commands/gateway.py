@@ -21,6 +21,8 @@ from shoal.options import (
     Host,
     MetricsKey,
     Nodes,
+    PoolPatience,
+    PoolWaiting,
     Port,
     PublicUrl,
     QuotaOutageRule,
@@ -33,6 +35,7 @@ from shoal.options import (
     Workers,
     database_at,
     parse_nodes,
+    parse_pool_patience,
     spool_at,
 )
 
@@ -46,6 +49,8 @@ def gateway(
     engine_secret: EngineSecret = "",
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
+    pool_patience: PoolPatience = None,
+    pool_waiting: PoolWaiting = 1000,
     workers: Workers = 1,
     redis_url: RedisUrl = None,
     quota_outage: QuotaOutageRule = "deny",
@@ -61,9 +66,13 @@ def gateway(
     """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
     if not node:
         raise typer.BadParameter("name at least one engine node: --node http://10.0.0.7:9000", param_hint="--node")
+    patience, patiences = parse_pool_patience(pool_patience or [])
     settings = GatewaySettings(
         database_url=database_at(data_dir, database_url),
         nodes=parse_nodes(node),
+        pool_patience=patience,
+        pool_patiences=patiences,
+        pool_waiting=pool_waiting,
         engine_secret=engine_secret,
         metrics_key=metrics_key,
         default_model=default_model,
