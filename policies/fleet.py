@@ -10,10 +10,18 @@ is not finished, or `TOKENS_PER_UNIT` tokens that wait.
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
+from heapq import nsmallest
 
 TOKENS_PER_UNIT = 1024
 """Waiting tokens that count as much as one request."""
+
+SHORTLIST = 16
+"""Nodes that are remembered of a model's order; where none of them will do, all are looked at."""
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_WORD = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,10 @@ class FleetNode:
     """How often it has said how it is."""
     promised: dict[str, int] = field(default_factory=dict)
     """Models that a request of this gateway makes it load, with `statuses` of that moment."""
+    seed: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seed = _hash(self.facts.url)
 
     @property
     def held(self) -> frozenset[str]:
@@ -75,7 +87,7 @@ class Fleet:
         """When a model was last brought to one node more."""
         self._holders: dict[str, list[Place]] = {}
         self._restorers: dict[str, list[Place]] = {}
-        self._orders: dict[str, list[Place]] = {}
+        self._shortlists: dict[str, list[Place]] = {}
         self._healthy = 0
         self._load = 0.0
 
@@ -95,7 +107,7 @@ class Fleet:
         if node is None:
             node = self.nodes[facts.url] = FleetNode(NodeFacts(facts.url))
             self._healthy += 1
-            self._orders.clear()
+            self._shortlists.clear()
         node.statuses += 1
         held, restorable = node.held, node.facts.restorable
         node.facts = facts
@@ -124,7 +136,7 @@ class Fleet:
             node = self.nodes.pop(url)
             _amend(self._holders, node, node.held, frozenset())
             _amend(self._restorers, node, node.facts.restorable, frozenset())
-            self._orders.clear()
+            self._shortlists.clear()
 
     def begin(self, url: str, model_id: str, now: float) -> None:
         """A request for the model is sent to the node; where it is not there, it will be brought there."""
@@ -155,13 +167,17 @@ class Fleet:
         """Who could restore the model without its files, in the model's order."""
         return self._restorers.get(model_id, ())
 
-    def order(self, model_id: str) -> Sequence[Place]:
-        """All nodes in the model's own order, the same at every gateway."""
-        found = self._orders.get(model_id)
+    def shortlist(self, model_id: str) -> Sequence[Place]:
+        """The first nodes of the model's own order, which is the same at every gateway."""
+        found = self._shortlists.get(model_id)
         if found is None:
-            places = [(rank(model_id, url), url, node) for url, node in self.nodes.items()]
-            found = self._orders[model_id] = sorted(places, key=lambda place: place[:2])
+            found = self._shortlists[model_id] = nsmallest(SHORTLIST, self.everyone(model_id))
         return found
+
+    def everyone(self, model_id: str) -> list[Place]:
+        """All nodes with their ranks, in no order. This looks at every node."""
+        start = _hash(model_id)
+        return [((start ^ node.seed) * _GOLDEN & _WORD, url, node) for url, node in self.nodes.items()]
 
     def _keep_promises(self, node: FleetNode) -> None:
         """A promise ends when the node has the model, or has said twice since that it has not."""
@@ -176,9 +192,14 @@ class Fleet:
         node.load = load
 
 
-def rank(model_id: str, url: str) -> int:
+def rank(model_id: str, node: FleetNode) -> int:
     """The node's place in the model's order, by rendezvous hashing; the least is the first."""
-    return int.from_bytes(blake2b(f"{model_id}\n{url}".encode(), digest_size=8).digest())
+    return (_hash(model_id) ^ node.seed) * _GOLDEN & _WORD
+
+
+@lru_cache(maxsize=65536)
+def _hash(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest())
 
 
 def _amend(index: dict[str, list[Place]], node: FleetNode, before: frozenset[str], after: frozenset[str]) -> None:
@@ -188,8 +209,8 @@ def _amend(index: dict[str, list[Place]], node: FleetNode, before: frozenset[str
     url = node.facts.url
     for model in before - after:
         found = index[model]
-        del found[bisect_left(found, (rank(model, url), url))]
+        del found[bisect_left(found, (rank(model, node), url))]
         if not found:
             del index[model]
     for model in after - before:
-        insort(index.setdefault(model, []), (rank(model, url), url, node))
+        insort(index.setdefault(model, []), (rank(model, node), url, node))

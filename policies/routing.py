@@ -5,7 +5,7 @@ moves only the models that it served. Bounded load (Mirrokni et al., 2016) lets 
 `LOAD_BOUND` times the mean, so a hot model spreads and a cool one gathers on the first of its order.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from policies.fleet import Fleet, Place
@@ -19,9 +19,6 @@ FREE = 8.0
 SPREAD_INTERVAL = 5.0
 """Seconds between two nodes more for a model that one node holds; less as more hold it, so that it grows by a share.
 A burst does not flood the fleet with loads, and a hot model still has a hundred nodes within half a minute."""
-
-LOOK = 64
-"""Nodes that are looked at, at most, among those that hold a model."""
 
 How = Literal["resident", "loading", "restored", "cold", "spread"]
 """What the chosen node will do: it has the model; it is on its way; it comes back from host memory; it is loaded; it is
@@ -45,8 +42,7 @@ def choose_node(
     """
     bound = max(FREE, LOAD_BOUND * fleet.mean_load)
     if fleet.alike:
-        least = _least_loaded(_able(fleet.order(model_id), exclude))
-        return None if least is None else Choice(least[1], "resident")
+        return _least_loaded(_able(fleet.everyone(model_id), exclude), "resident")
     holders = _able(fleet.holders(model_id), exclude)
     if ready := [place for place in holders if model_id in place[2].facts.resident]:
         if adapter is not None:
@@ -54,28 +50,32 @@ def choose_node(
         return (
             _first_below(bound, ready, "resident")
             or _one_more(fleet, model_id, holders, now, exclude)
-            or Choice(min(ready, key=_load)[1], "resident")
+            or _least_loaded(ready, "resident")
         )
     if holders:
         return Choice(holders[0][1], "loading")
-    everyone = _able(fleet.order(model_id), exclude)
     return (
         _first_below(bound, _able(fleet.restorers(model_id), exclude), "restored")
-        or _first_below(bound, everyone, "cold")
-        or (Choice(min(everyone, key=_load)[1], "cold") if everyone else None)
+        or _first_below(bound, _able(fleet.shortlist(model_id), exclude), "cold")
+        or _least_loaded(_able(fleet.everyone(model_id), exclude), "cold")
     )
 
 
 def _one_more(
-    fleet: Fleet, model_id: str, holders: Collection[Place], now: float, exclude: Collection[str]
+    fleet: Fleet, model_id: str, holders: Sequence[Place], now: float, exclude: Collection[str]
 ) -> Choice | None:
-    """The next node for a model whose holders are all busy; None where it got one just now, or nobody has half as much
-    to do as any of them."""
+    """The next node for a model whose holders are all busy.
+
+    None where it got one just now, or where nobody has half as much to do as the least busy of them.
+    """
     if (now - fleet.moved_at.get(model_id, float("-inf"))) * len(holders) < SPREAD_INTERVAL:
         return None
-    known = {url for _, url, _ in holders}
-    others = [place for place in _able(fleet.order(model_id), exclude) if place[1] not in known]
-    return _first_below(min(map(_load, holders)) / 2, others, "spread")
+    bound = min(map(_load, holders)) / 2
+    known = {url for _, url, _ in holders}.union(exclude)
+    found = _first_below(bound, _able(fleet.shortlist(model_id), known), "spread")
+    if found is None and fleet.mean_load < bound:
+        found = _first_below(bound, sorted(_able(fleet.everyone(model_id), known)), "spread")
+    return found
 
 
 def _able(places: Iterable[Place], exclude: Collection[str]) -> list[Place]:
@@ -86,8 +86,11 @@ def _first_below(bound: float, places: Iterable[Place], how: How) -> Choice | No
     return next((Choice(url, how) for _, url, node in places if node.load < bound), None)
 
 
-def _least_loaded(places: Collection[Place]) -> Place | None:
-    return min(places, key=_load, default=None)
+def _least_loaded(places: Sequence[Place], how: How) -> Choice | None:
+    """The first of its kind in the model's order."""
+    if not places:
+        return None
+    return Choice(min(places, key=lambda place: (place[2].load, place[0]))[1], how)
 
 
 def _load(place: Place) -> float:

@@ -57,11 +57,10 @@ def test_what_is_kept_up_to_date_is_what_one_would_find_by_looking_at_every_node
         for found, expected in (
             (fleet.holders(model), [node for node in fleet.nodes.values() if model in node.held]),
             (fleet.restorers(model), [node for node in fleet.nodes.values() if model in node.facts.restorable]),
-            (fleet.order(model), list(fleet.nodes.values())),
+            (fleet.shortlist(model), list(fleet.nodes.values())),
+            (sorted(fleet.everyone(model)), list(fleet.nodes.values())),
         ):
-            assert [url for _, url, _ in found] == sorted(
-                (node.facts.url for node in expected), key=lambda url: rank(model, url)
-            )
+            assert [node for _, _, node in found] == sorted(expected, key=lambda node: rank(model, node))
             assert all(fleet.nodes[url] is node for _, url, node in found)
     assert all(node.load >= node.in_flight >= 0 for node in fleet.nodes.values())
 
