@@ -34,6 +34,8 @@ from shoal.options import (
     LoadTimeout,
     MemoryBudget,
     MetricsKey,
+    PoolPatience,
+    PoolWaiting,
     Port,
     PublicUrl,
     QuotaOutageRule,
@@ -46,6 +48,7 @@ from shoal.options import (
     UsageSpoolLimit,
     Workers,
     database_at,
+    parse_pool_patience,
     spool_at,
 )
 from shoal.own_engine import EngineOptions, EngineView, free_port, kill_when_it_hangs, supervised, viewing
@@ -67,6 +70,8 @@ def serve(
     threads: Threads = None,
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
+    pool_patience: PoolPatience = None,
+    pool_waiting: PoolWaiting = 1000,
     workers: Workers = 1,
     redis_url: RedisUrl = None,
     quota_outage: QuotaOutageRule = "deny",
@@ -83,9 +88,13 @@ def serve(
     configure_logs()
     folder = DataFolder.at(data_dir)
     engine = RunningEngine(f"http://127.0.0.1:{free_port()}", secrets.token_urlsafe(32))
+    patience, patiences = parse_pool_patience(pool_patience or [])
     settings = GatewaySettings(
         database_url=database_at(folder.path, database_url),
         nodes={DEFAULT_POOL: (engine.node_url,)},
+        pool_patience=patience,
+        pool_patiences=patiences,
+        pool_waiting=pool_waiting,
         engine_secret=engine.engine_secret,
         metrics_key=metrics_key,
         default_model=default_model,
