@@ -36,6 +36,7 @@ from gateway.services.quota.outage import GuardedQuotaStore
 from gateway.services.quota.redis_store import RedisQuotaStore
 from gateway.services.quota.reserving import Quota
 from gateway.services.snapshot.feed import SnapshotFeed
+from gateway.services.standing import Standing
 from gateway.services.usage.recorder import UsageRecorder
 from gateway.services.usage.retention import Retention
 from gateway.services.usage.spool import Spool
@@ -82,7 +83,8 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         budgets = Budgets.open(database, feed, store)
         stack.push_async_callback(budgets.close)
         quota = Quota(store, budgets)
-        yield Services(settings, database, feed, quota, usage, nodes, engines, metrics, shared)
+        standing = Standing(feed, usage, nodes, shared)
+        yield Services(settings, database, feed, quota, usage, nodes, engines, metrics, standing, shared)
 
 
 async def open_spool(settings: GatewaySettings) -> Spool:

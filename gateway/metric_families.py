@@ -12,9 +12,9 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-GREATEST = ("_seconds", "_nodes", "_state", "_info")
+GREATEST = ("_seconds", "_nodes", "_limit_bytes", "_info")
 """How a gauge's name ends of which the greatest counts."""
-LEAST = "_up"
+LEAST = ("_up", "_ready")
 """The same, of which the least counts."""
 ENDURING = ("counter", "histogram", "summary")
 """Kinds whose numbers stay true when the process that counted them is gone."""

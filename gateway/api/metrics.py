@@ -16,7 +16,9 @@ from gateway.api.crew import Crew
 from gateway.auth import PUBLIC, credential
 from gateway.call import call_of
 from gateway.errors import AuthenticationFailed, RouteNotFound
+from gateway.observability import Backlog, PoolState
 from gateway.services.opened import Services
+from gateway.services.pools.pool import Pool
 
 FORWARDED = frozenset(
     {b"forwarded", b"x-real-ip", b"via", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip", b"x-original-host"}
@@ -69,12 +71,22 @@ def is_direct(headers: Mapping[bytes, bytes]) -> bool:
 
 def observe_background(services: Services) -> None:
     """Bring the gauges up to date that nobody touches while serving."""
-    for name, pool in services.nodes.pools.items():
-        healthy = pool.healthy
-        services.metrics.set_pool(name, healthy=healthy, away=len(pool) - healthy, in_flight=pool.in_flight)
+    services.metrics.set_pools({name: pool_state(pool) for name, pool in services.nodes.pools.items()})
     services.metrics.set_backlog(
-        usage_waiting=services.usage.waiting,
-        spool_bytes=services.usage.spool_bytes,
-        spool_oldest=services.usage.oldest_seconds,
-        policy_age=services.feed.age,
+        Backlog(
+            usage_waiting=services.usage.waiting,
+            spool_bytes=services.usage.spool_bytes,
+            spool_limit=services.settings.usage_spool_limit,
+            spool_oldest=services.usage.oldest_seconds,
+            policy_age=services.feed.age,
+            usage_failures=services.usage.failures,
+            policy_failures=services.feed.failures,
+        )
     )
+    services.metrics.set_ready(ready=services.standing.report().ready)
+
+
+def pool_state(pool: Pool) -> PoolState:
+    """What the metrics say of a pool."""
+    healthy = sum(node.healthy for node in pool)
+    return PoolState(pool.waiting, pool.in_flight, (healthy, len(pool) - healthy, 0))

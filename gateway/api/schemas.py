@@ -212,12 +212,25 @@ class PoolReadiness(msgspec.Struct, frozen=True):
     healthy: int
 
 
+class WorkersReadiness(msgspec.Struct, frozen=True):
+    """How many processes there shall be, how many take requests, and how many of these are ready."""
+
+    wanted: int
+    serving: int
+    ready: int
+
+
 class Readiness(msgspec.Struct, frozen=True):
     """The reply of `GET /health/ready`."""
 
-    status: Literal["ready", "starting"]
+    status: Literal["ready", "starting", "draining", "no_room"]
+    """Requests are welcome; no node has been reached yet; this gateway is stopping; usage can not be kept."""
+    reasons: list[str]
+    """What is not as it should be, whether it makes the gateway unready or not."""
     policies: bool
     """Whether they are known."""
-    pools: dict[str, PoolReadiness]
-    quota: str | UnsetType = UNSET
+    quota: str
     """Who decides on quotas."""
+    pools: dict[str, PoolReadiness]
+    workers: WorkersReadiness | UnsetType = UNSET
+    """Where there are several."""

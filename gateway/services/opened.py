@@ -9,6 +9,7 @@ from gateway.services.pools.directory import NodeDirectory
 from gateway.services.quota.outage import GuardedQuotaStore
 from gateway.services.quota.reserving import Quota
 from gateway.services.snapshot.feed import SnapshotFeed
+from gateway.services.standing import Standing
 from gateway.services.usage.recorder import UsageRecorder
 from gateway.settings import GatewaySettings
 
@@ -25,5 +26,7 @@ class Services:
     nodes: NodeDirectory
     engines: EngineClient
     metrics: GatewayMetrics
+    standing: Standing
+    """Whether requests are welcome here; whoever stops the gateway sets `standing.draining` first."""
     shared_quota: GuardedQuotaStore | None = None
     """The store of quotas that several gateways share; None: they are kept in this process."""

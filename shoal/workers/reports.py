@@ -3,14 +3,7 @@
 import msgspec
 
 from gateway.metric_families import Family
-
-
-class Readiness(msgspec.Struct, frozen=True, array_like=True):
-    """What one worker says of /health/ready."""
-
-    status: int
-    policies: bool
-    pools: dict[str, dict[str, int]]
+from gateway.services.standing import PoolStanding, Report
 
 
 def metrics_in(content: bytes) -> list[Family]:
@@ -18,22 +11,30 @@ def metrics_in(content: bytes) -> list[Family]:
     return msgspec.msgpack.decode(content, type=list[Family])
 
 
-def whole_readiness(reports: list[Readiness | None], size: int) -> tuple[int, bytes]:
-    """Status and body of /health/ready: ready where somebody takes requests and everybody who does could serve them.
+def report_in(content: bytes) -> Report:
+    """What a worker answered to `readiness`."""
+    return msgspec.msgpack.decode(content, type=Report)
+
+
+def whole_readiness(reports: list[Report | None], size: int) -> tuple[int, bytes]:
+    """Status and body of /health/ready: ready where somebody takes requests and everybody who does wants them.
 
     A worker that is being started again takes none, and so takes nothing from the readiness of the others.
     """
     known = [report for report in reports if report is not None]
-    is_ready = bool(known) and len(known) == len(reports) and all(report.status == 200 for report in known)
-    pools: dict[str, dict[str, int]] = {}
+    unready = next((report for report in known if not report.ready), None)
+    is_ready = bool(known) and len(known) == len(reports) and unready is None
+    pools: dict[str, PoolStanding] = {}
     for report in known:
         for name, pool in report.pools.items():
-            if name not in pools or pool["healthy"] < pools[name]["healthy"]:
+            if name not in pools or pool.healthy < pools[name].healthy:
                 pools[name] = pool
     body = {
-        "status": "ready" if is_ready else "starting",
+        "status": "ready" if is_ready else unready.status if unready is not None else "starting",
+        "reasons": list(dict.fromkeys(reason for report in known for reason in report.reasons)),
         "policies": bool(known) and all(report.policies for report in known),
+        "quota": next((report.quota for report in known if report.quota != "up"), "up"),
         "pools": pools,
-        "workers": {"wanted": size, "serving": len(reports), "ready": sum(report.status == 200 for report in known)},
+        "workers": {"wanted": size, "serving": len(reports), "ready": sum(report.ready for report in known)},
     }
     return (200 if is_ready else 503), msgspec.json.encode(body)

@@ -80,9 +80,14 @@ class UsageRecorder:
         """How long the oldest of them has waited; 0 where none does."""
         return max(0.0, (datetime.now(UTC) - self._oldest).total_seconds()) if self._oldest else 0.0
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request can be recorded."""
+        return self._spool.has_room
+
     def check_room(self) -> None:
         """Return if one more request can be recorded, raise NoRoom otherwise."""
-        if not self._spool.has_room:
+        if not self.has_room:
             raise NoRoom
 
     def record(self, event: UsageEvent) -> None:

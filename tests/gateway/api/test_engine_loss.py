@@ -13,9 +13,13 @@ def test_a_connection_that_breaks_is_a_retryable_503_and_the_next_request_is_ser
     assert [(row.status, row.tokens) for row in gateway_under_test.usage(caller)] == [(503, 0), (200, 3)]
 
 
-def test_a_draining_node_is_not_ready_and_gets_no_requests(gateway_under_test, caller):
+def test_a_draining_node_gets_no_requests_and_the_gateway_says_so_and_stays(gateway_under_test, caller):
+    def report():
+        return gateway_under_test.request("GET", "/health/ready").json()
+
     gateway_under_test.engine.ready = False
-    gateway_under_test.wait_until(lambda: gateway_under_test.request("GET", "/health/ready").status_code == 503)
+    gateway_under_test.wait_until(lambda: report()["reasons"] == ["No node of the pool 'default' is healthy."])
+    assert report()["status"] == "ready"
     calls = gateway_under_test.engine.calls
     reply = gateway_under_test.embed(caller, {"input": "x"})
     assert reply.status_code == 503

@@ -1,0 +1,35 @@
+"""What goes along with every call that is made elsewhere on behalf of a request: its id, and its place in a trace.
+
+Known to the task that serves the request and to those that it starts; a call made for no request has neither.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_HEADERS: ContextVar[Headers] = ContextVar("headers of calls elsewhere", default=())
+
+
+def set_out(request_id: str) -> None:
+    """From here on this task works for the request."""
+    _HEADERS.set(((b"x-request-id", request_id.encode()),))
+
+
+@contextmanager
+def traced(traceparent: str) -> Iterator[None]:
+    """Calls of the block are part of the trace."""
+    if not traceparent:
+        yield
+        return
+    token = _HEADERS.set((*_HEADERS.get(), (b"traceparent", traceparent.encode())))
+    try:
+        yield
+    finally:
+        _HEADERS.reset(token)
+
+
+def headers() -> Headers:
+    """For a call that this task makes."""
+    return _HEADERS.get()
