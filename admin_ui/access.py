@@ -1,10 +1,12 @@
 """Who may see which page: the one place that decides, for every handler, and denies by default.
 
-A handler is open to visitors only if it says `PUBLIC`, and to operators of one tenant only if it says `CONFINED`. Every
-request that may change something must carry the token of its session.
+A handler is open to visitors only if it says `PUBLIC`, else to operators with the right that it says it needs; one that
+says nothing is open to nobody. For an operator of one tenant everything but that tenant is as if it were not there.
+Every request that may change something must carry the token of its session.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request
@@ -15,24 +17,36 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
+from admin_ui.contexts.frame import HeldForm
+from admin_ui.held import hold
+from admin_ui.navigation import PREFIX
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, LIFETIME, Session, Sessions
 from gateway.errors import GatewayError, PermissionDenied
 from gateway.services.access.operators import OperatorInfo, find_operator
+from gateway.services.access.roles import RIGHTS, Right
 from gateway.services.access.sessions import has_ended
 
-PREFIX = "/admin"
 PUBLIC = {"public": True}
 """`opt` of a handler that visitors may reach."""
-CONFINED = {"confined": True}
-"""`opt` of a handler that shows nothing of other tenants, so that an operator of one may reach it."""
-LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _OWN_PATH = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/?=&%._~+,:@-]*)?")
 
 
+def needs(right: Right) -> dict[str, Any]:
+    """`opt` of a handler for operators who have this right.
+
+    `tenant.…` is for routes that name the tenant, by its id, as `{tenant:str}`.
+    """
+    return {"right": right}
+
+
 class SignInNeeded(Exception):
     """The page is for operators, and nobody has signed in."""
+
+    held: HeldForm | None = None
+    """What was sent to it."""
 
 
 class FormNotOurs(GatewayError):
@@ -61,15 +75,31 @@ def access_guard(sessions: Sessions, services: ConsoleServices) -> Guard:
         session = sessions.read(connection.cookies.get(COOKIE))
         connection.scope["auth"] = session
         if not handler.opt.get("public"):
-            connection.scope["user"] = operator = await _operator(services, session)
-            if operator.tenant_id is not None and not handler.opt.get("confined"):
-                raise PermissionDenied(
-                    "This page shows every tenant, and you are an operator of one: use the admin API."
-                )
-        if isinstance(connection, Request) and connection.method not in LOOKS:
+            try:
+                connection.scope["user"] = operator = await _operator(services, session)
+            except SignInNeeded as needed:
+                if isinstance(connection, Request):
+                    needed.held = await hold(connection, services)
+                raise
+            authorize(operator, handler.opt.get("right"), connection.path_params)
+        if isinstance(connection, Request) and connection.method not in READS:
             await _require_csrf_token(connection, sessions, session)
 
     return guard
+
+
+def authorize(operator: OperatorInfo, right: Right | None, path: Mapping[str, Any]) -> None:
+    """Return if an operator may do what a route needs.
+
+    Raises NotFoundException where there is nothing for that operator, PermissionDenied where they may only look.
+    """
+    own = operator.tenant_id
+    if right is None or (own is not None and right != "own.look" and path.get("tenant") != own):
+        raise NotFoundException
+    if right not in RIGHTS[operator.role]:
+        if own is not None:
+            raise NotFoundException
+        raise PermissionDenied(f"A {operator.role} looks at everything and changes nothing.")
 
 
 async def _operator(services: ConsoleServices, session: Session | None) -> OperatorInfo:
@@ -96,20 +126,25 @@ def _host_name(host: str) -> str:
     return re.sub(r":[0-9]*$", "", host).lower()
 
 
-def session_cookie(
-    request: Request[Any, Any, Any], services: ConsoleServices, sessions: Sessions, session: Session
-) -> Cookie:
-    """The cookie that carries a session; https only where the console was reached so, or says that it is."""
+def cookie(request: Request[Any, Any, Any], services: ConsoleServices, name: str, value: str, max_age: int) -> Cookie:
+    """A cookie of the console; https only where the console was reached so, or says that it is."""
     public_url = services.settings.public_url or ""
     return Cookie(
-        key=COOKIE,
-        value=sessions.cookie(session),
+        key=name,
+        value=value,
         path=PREFIX,
-        max_age=LIFETIME,
+        max_age=max_age,
         httponly=True,
         samesite="lax",
         secure=request.scope["scheme"] == "https" or public_url.startswith("https:"),
     )
+
+
+def session_cookie(
+    request: Request[Any, Any, Any], services: ConsoleServices, sessions: Sessions, session: Session
+) -> Cookie:
+    """The cookie that carries a session."""
+    return cookie(request, services, COOKIE, sessions.cookie(session), LIFETIME)
 
 
 def safe_next(target: str) -> str:

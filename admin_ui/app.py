@@ -9,16 +9,19 @@ from litestar.di import Provide
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
-from admin_ui.access import PREFIX, PUBLIC, access_guard
+from admin_ui.access import PUBLIC, access_guard
 from admin_ui.errors import exception_handlers
 from admin_ui.headers import add_security_headers
+from admin_ui.navigation import PREFIX
 from admin_ui.ports import ConsoleServices
 from admin_ui.rendering import STATIC, template_engine
 from admin_ui.sessions import Sessions
 from admin_ui.throttle import SignInThrottle
-from admin_ui.views.overview import overview
-from admin_ui.views.sign_in import show_sign_in, sign_in, sign_out
+from admin_ui.views import audit, nowhere, overview, preferences, sign_in
+from admin_ui.visit import visits
 
+PAGES = (overview.overview, *audit.ROUTES, *preferences.ROUTES, *sign_in.ROUTES, *nowhere.ROUTES)
+"""Every route of the console but its static files; a noun's file says its own."""
 MOST_BODY = 64 * 1024
 """Bytes that a form may have."""
 
@@ -44,16 +47,17 @@ def create_admin_app(
     )
     return Litestar(
         path=PREFIX,
-        route_handlers=[overview, show_sign_in, sign_in, sign_out, static_files],
+        route_handlers=[*PAGES, static_files],
         guards=[access_guard(sessions, services)],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
+            "visit": visits(services, sessions),
             "throttle": Provide(lambda: throttle, sync_to_thread=False),
         },
-        exception_handlers=exception_handlers(),
+        exception_handlers=exception_handlers(services, sessions),
         before_send=[add_security_headers],
-        template_config=TemplateConfig(instance=template_engine()),
+        template_config=TemplateConfig(instance=template_engine(clock)),
         request_max_body_size=MOST_BODY,
         openapi_config=None,
         logging_config=None,

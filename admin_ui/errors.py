@@ -8,13 +8,19 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect, Template
-from litestar.types import ExceptionHandlersMap
+from litestar.types import ExceptionHandler, ExceptionHandlersMap
 
-from admin_ui.access import PREFIX, SignInNeeded
-from admin_ui.contexts import ErrorPage
+from admin_ui.access import SignInNeeded, session_cookie
+from admin_ui.contexts.frame import ErrorPage, SignInPage
+from admin_ui.navigation import PREFIX
+from admin_ui.ports import ConsoleServices
+from admin_ui.sessions import Sessions
+from admin_ui.visit import shell_of
 from gateway.errors import GatewayError
 
 AnyRequest = Request[Any, Any, Any]
+LIVE = "x-live"
+"""A header of what the console's own script asks for: it is told plainly that nobody is signed in."""
 
 _MESSAGES = {
     HTTPStatus.BAD_REQUEST: "The request could not be read.",
@@ -25,40 +31,53 @@ _MESSAGES = {
 _FAILED = "Something failed on this side. The server's log says what."
 
 
-def exception_handlers() -> ExceptionHandlersMap:
+def exception_handlers(services: ConsoleServices, sessions: Sessions) -> ExceptionHandlersMap:
     """From exception to answer."""
-    return {
-        SignInNeeded: _to_sign_in,
-        GatewayError: _gateway_error,
-        HTTPException: _http_exception,
-        Exception: _unforeseen,
+    answers = _Answers(services, sessions)
+    found: dict[int | type[Exception], ExceptionHandler[Any]] = {
+        SignInNeeded: answers.sign_in,
+        GatewayError: answers.gateway_error,
+        HTTPException: answers.http_exception,
+        Exception: answers.unforeseen,
     }
+    return found
 
 
-def _to_sign_in(request: AnyRequest, _: Exception) -> Response[Any]:
-    here = request.scope["path"]
-    wanted = f"?next={quote(here)}" if request.method == "GET" and here.rstrip("/") != PREFIX else ""
-    return Redirect(f"{PREFIX}/sign-in{wanted}", status_code=303)
+class _Answers:
+    def __init__(self, services: ConsoleServices, sessions: Sessions) -> None:
+        self._services = services
+        self._sessions = sessions
 
+    def sign_in(self, request: AnyRequest, needed: SignInNeeded) -> Response[Any]:
+        if LIVE in request.headers:
+            return Response("", status_code=401, media_type="text/plain")
+        here = request.scope["path"]
+        if needed.held is not None:
+            session = self._sessions.start()
+            page = SignInPage(self._sessions.csrf_token(session), PREFIX, held=needed.held)
+            cookies = [session_cookie(request, self._services, self._sessions, session)]
+            return Template(page.template, context={"page": page}, status_code=401, cookies=cookies)
+        wanted = f"?next={quote(here)}" if request.method == "GET" and here.rstrip("/") != PREFIX else ""
+        return Redirect(f"{PREFIX}/sign-in{wanted}", status_code=303)
 
-def _gateway_error(request: AnyRequest, error: GatewayError) -> Response[Any]:
-    if error.status >= 500:
-        structlog.get_logger("shoal.console").error("page failed", path=request.scope["path"], reason=error.message)
-    # A failure may name machines and folders, which are the operators' business alone.
-    known = request.scope.get("user") is not None
-    return _page(error.status, error.message if known or error.status < 500 else _FAILED)
+    def gateway_error(self, request: AnyRequest, error: GatewayError) -> Response[Any]:
+        if error.status >= 500:
+            structlog.get_logger("shoal.console").error("page failed", path=request.scope["path"], reason=error.message)
+        # A failure may name machines and folders, which are the operators' business alone.
+        known = request.scope.get("user") is not None
+        return self._page(request, error.status, error.message if known or error.status < 500 else _FAILED)
 
+    def http_exception(self, request: AnyRequest, error: HTTPException) -> Response[Any]:
+        status = HTTPStatus(error.status_code)
+        message = _MESSAGES.get(status, _FAILED if status >= 500 else f"{status.description}.")
+        return self._page(request, error.status_code, message)
 
-def _http_exception(_: AnyRequest, error: HTTPException) -> Response[Any]:
-    status = HTTPStatus(error.status_code)
-    return _page(error.status_code, _MESSAGES.get(status, _FAILED if status >= 500 else f"{status.description}."))
+    def unforeseen(self, request: AnyRequest, error: Exception) -> Response[Any]:
+        structlog.get_logger("shoal.console").error("page failed", path=request.scope["path"], exc_info=error)
+        return self._page(request, 500, _FAILED)
 
-
-def _unforeseen(request: AnyRequest, error: Exception) -> Response[Any]:
-    structlog.get_logger("shoal.console").error("page failed", path=request.scope["path"], exc_info=error)
-    return _page(500, _FAILED)
-
-
-def _page(status: int, message: str) -> Response[Any]:
-    page = ErrorPage(status, HTTPStatus(status).phrase, message)
-    return Template("error.html", context={"page": page}, status_code=status)
+    def _page(self, request: AnyRequest, status: int, message: str) -> Response[Any]:
+        page = ErrorPage(status, HTTPStatus(status).phrase, message)
+        known = request.scope.get("user") is not None and request.scope.get("auth") is not None
+        around = {"shell": shell_of(request, self._sessions, None)} if known else {}
+        return Template(page.template, context={"page": page, **around}, status_code=status)

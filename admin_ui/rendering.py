@@ -1,42 +1,59 @@
 """The templates' environment: everything is escaped, and a name that is not in the context is an error."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar.plugins.jinja import JinjaTemplateEngine
 
-from admin_ui.access import PREFIX
+from admin_ui import wording
+from admin_ui.navigation import PREFIX
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def template_engine() -> JinjaTemplateEngine:
-    """Jinja as the console uses it."""
-    environment = Environment(
+def template_engine(clock: Callable[[], float]) -> JinjaTemplateEngine:
+    """Jinja as the console uses it. `clock` gives Unix seconds."""
+    return JinjaTemplateEngine.from_environment(environment(clock))
+
+
+def environment(clock: Callable[[], float]) -> Environment:
+    """What templates know: filters for what people read, and the addresses of files."""
+    made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # The name of a changed file changes, so that browsers may keep it for good.
-    version = sha256((STATIC / "app.css").read_bytes()).hexdigest()[:12]
-    environment.globals.update(prefix=PREFIX, stylesheet=f"{PREFIX}/static/app.css?v={version}")
-    environment.filters.update(bytes=bytes_text, number=number_text)
-    return JinjaTemplateEngine.from_environment(environment)
+    made.globals.update(
+        prefix=PREFIX,
+        static=file_addresses(),
+        now=lambda: datetime.fromtimestamp(clock(), UTC),
+        plural=wording.plural_text,
+    )
+    made.filters.update(
+        bytes=wording.bytes_text,
+        number=wording.number_text,
+        compact=wording.compact_text,
+        millis=wording.millis_text,
+        span=wording.span_text,
+        ago=wording.ago_text,
+        moment=wording.moment_text,
+        day=wording.day_text,
+        percent=wording.percent_text,
+        value=wording.value_text,
+    )
+    return made
 
 
-def bytes_text(count: int) -> str:
-    """Bytes for people: `1.5 GiB`."""
-    amount, unit = float(count), 0
-    while amount >= 999.5 and unit < len(UNITS) - 1:
-        amount, unit = amount / 1024, unit + 1
-    return f"{amount:.3g} {UNITS[unit]}"
-
-
-def number_text(count: float) -> str:
-    """A whole number with thin spaces between thousands."""
-    return f"{count:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+def file_addresses() -> dict[str, str]:
+    """Where each static file is. The address of a changed file changes, so that browsers may keep it for good."""
+    return {
+        file.name: f"{PREFIX}/static/{file.name}?v={sha256(file.read_bytes()).hexdigest()[:12]}"
+        for file in STATIC.iterdir()
+        if file.is_file()
+    }

@@ -70,6 +70,19 @@ class Sessions:
         """Whether a form comes from a page of this session."""
         return hmac.compare_digest(token.encode(), self.csrf_token(session).encode())
 
+    def sealed(self, session: Session, purpose: str, content: bytes) -> str:
+        """Content for a cookie beside the session's own: nobody else can have made it, and for no other session."""
+        return f"{_text(content)}.{_text(self._sign(f'{purpose} {session.id}', content))}"
+
+    def opened(self, session: Session, purpose: str, sealed: str | None) -> bytes | None:
+        """What was sealed; None for what is absent or forged."""
+        content, _, signature = (sealed or "").partition(".")
+        try:
+            plain, mac = _bytes(content), _bytes(signature)
+        except (ValueError, binascii.Error):
+            return None
+        return plain if hmac.compare_digest(mac, self._sign(f"{purpose} {session.id}", plain)) else None
+
     def _sign(self, purpose: str, content: bytes) -> bytes:
         return hmac.digest(self._key, purpose.encode() + b"\0" + content, "sha256")
 

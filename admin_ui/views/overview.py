@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from litestar import Request, get
-from litestar.di import NamedDependency
-from litestar.params import SkipValidation
-from litestar.response import Template
+from litestar import get
+from litestar.response import Redirect
 
-from admin_ui.contexts import MemorySegment, ModelLine, NodePanel, OverviewPage, Shell
-from admin_ui.ports import ConsoleServices
-from admin_ui.sessions import Session, Sessions
-from gateway.services.access.operators import OperatorInfo
+from admin_ui.access import needs
+from admin_ui.contexts.overview import MemorySegment, ModelLine, NodePanel, OverviewPage
+from admin_ui.navigation import PREFIX
+from admin_ui.visit import Answer, Visiting
 from gateway.services.pools.node import Node
 from gateway.services.register.tenants import TenantInfo, list_tenants
 from gateway.services.snapshot.entries import PolicySnapshot
@@ -22,18 +19,15 @@ MOST_MODELS = 50
 SHADES = 8
 
 
-@get("/")
-async def overview(
-    request: Request[OperatorInfo, Session, Any],
-    services: NamedDependency[SkipValidation[ConsoleServices]],
-    sessions: NamedDependency[SkipValidation[Sessions]],
-) -> Template:
-    """Everything at a glance."""
-    async with services.database.reading() as db_session:
+@get("/", opt=needs("own.look"))
+async def overview(visit: Visiting) -> Answer:
+    """Everything at a glance; for an operator of one tenant that tenant's page."""
+    if visit.operator.tenant_id is not None:
+        return Redirect(f"{PREFIX}/tenants/{visit.operator.tenant_id}", status_code=303)
+    async with visit.reading() as db_session:
         tenants = await list_tenants(db_session)
-    page = overview_page(services.nodes.nodes, services.feed.current, tenants, datetime.now(UTC))
-    shell = Shell(request.user.name, request.user.role, sessions.csrf_token(request.auth))
-    return Template("overview.html", context={"page": page, "shell": shell})
+    services = visit.services
+    return visit.page(overview_page(services.nodes.nodes, services.feed.current, tenants, datetime.now(UTC)))
 
 
 def overview_page(

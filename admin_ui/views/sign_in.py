@@ -12,13 +12,16 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromQuery, SkipValidation
 from litestar.response import Redirect, Template
 
-from admin_ui.access import CONFINED, PREFIX, PUBLIC, safe_next, session_cookie
-from admin_ui.contexts import SignInPage
+from admin_ui.access import PUBLIC, needs, safe_next, session_cookie
+from admin_ui.address import caller
+from admin_ui.contexts.frame import HeldForm, SignInPage
+from admin_ui.held import go_on
+from admin_ui.navigation import PREFIX
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, Session, Sessions
 from admin_ui.throttle import SignInThrottle
+from admin_ui.visit import shell_of
 from gateway.services.access import operators
-from gateway.services.access.callers import caller_address, networks
 from gateway.services.access.sessions import end_session, forget_ended
 from gateway.services.register.names import known_spelling
 
@@ -31,6 +34,14 @@ class SignInForm(msgspec.Struct):
     name: str = ""
     password: str = ""
     next: str = PREFIX
+    held_action: str = ""
+    held_fields: str = ""
+
+    @property
+    def held(self) -> HeldForm | None:
+        """The form that ended here."""
+        action = safe_next(self.held_action) if self.held_action else PREFIX
+        return None if action == PREFIX else HeldForm(action, self.held_fields)
 
 
 @get("/sign-in", opt=PUBLIC)
@@ -44,7 +55,7 @@ async def show_sign_in(
     session = request.auth or sessions.start()
     page = SignInPage(sessions.csrf_token(session), safe_next(next))
     return Template(
-        "sign_in.html", context={"page": page}, cookies=[session_cookie(request, services, sessions, session)]
+        page.template, context={"page": page}, cookies=[session_cookie(request, services, sessions, session)]
     )
 
 
@@ -57,7 +68,7 @@ async def sign_in(
     throttle: NamedDependency[SkipValidation[SignInThrottle]],
 ) -> Response[Any]:
     """Check name and password, and start the operator's session."""
-    address = _address(request, services)
+    address = caller(request, services)
     name = known_spelling(data.name) or ""
     # A refused name is not logged: people type their password there.
     log = structlog.get_logger("shoal.console").bind(address=address)
@@ -72,12 +83,16 @@ async def sign_in(
     await throttle.forgive(name, address)
     log.info("signed in", operator=operator.name)
     session = sessions.start(operator.name)
-    return Redirect(
-        safe_next(data.next), status_code=303, cookies=[session_cookie(request, services, sessions, session)]
-    )
+    cookies = [session_cookie(request, services, sessions, session)]
+    if data.held is None:
+        return Redirect(safe_next(data.next), status_code=303, cookies=cookies)
+    request.scope["auth"], request.scope["user"] = session, operator
+    page = go_on(data.held)
+    shell = shell_of(request, sessions, None)
+    return Template(page.template, context={"page": page, "shell": shell}, cookies=cookies)
 
 
-@post("/sign-out", opt=CONFINED)
+@post("/sign-out", opt=needs("own.look"))
 async def sign_out(
     request: Request[Any, Session, Any], services: NamedDependency[SkipValidation[ConsoleServices]]
 ) -> Response[Any]:
@@ -90,12 +105,6 @@ async def sign_out(
     return answer
 
 
-def _address(request: Request[Any, Any, Any], services: ConsoleServices) -> str:
-    peer = request.client.host if request.client else ""
-    forwarded_for = ",".join(request.headers.getall("x-forwarded-for", []))
-    return caller_address(peer, forwarded_for, networks(services.settings.trusted_proxies))
-
-
 def _again(
     request: Request[Any, Session, Any],
     sessions: Sessions,
@@ -104,6 +113,9 @@ def _again(
     problem: str,
     wait: float | None = None,
 ) -> Response[Any]:
-    page = SignInPage(sessions.csrf_token(request.auth), safe_next(data.next), data.name[:100], problem)
+    page = SignInPage(sessions.csrf_token(request.auth), safe_next(data.next), data.name[:100], problem, data.held)
     headers = {"retry-after": str(ceil(wait))} if wait else {}
-    return Template("sign_in.html", context={"page": page}, status_code=status, headers=headers)
+    return Template(page.template, context={"page": page}, status_code=status, headers=headers)
+
+
+ROUTES = (show_sign_in, sign_in, sign_out)

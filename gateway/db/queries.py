@@ -1,8 +1,10 @@
 """Every SELECT but those of usage. What belongs to a tenant is asked for with the tenant in the signature."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -117,6 +119,12 @@ async def tenants_with_alias_of(session: AsyncSession, model_id: str) -> Sequenc
     return (await session.scalars(chosen.order_by(col(TenantAlias.tenant_id)))).all()
 
 
+async def tenant_names(session: AsyncSession, ids: Sequence[str]) -> Mapping[str, str]:
+    """The names of tenants by their ids, for lists in which several stand."""
+    chosen = select(col(Tenant.id), col(Tenant.name)).where(col(Tenant.id).in_(ids))
+    return {row[0]: row[1] for row in await session.execute(chosen)}
+
+
 async def models(session: AsyncSession) -> Sequence[Model]:
     """Every registered model, by id."""
     return (await session.scalars(select(Model).order_by(col(Model.id)))).all()
@@ -170,19 +178,48 @@ async def operator_token(session: AsyncSession, token_id: str) -> OperatorToken 
     return await session.get(OperatorToken, token_id)
 
 
-async def audit_events(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[AuditEvent]:
+class EventFilter(NamedTuple):
+    """Which events of the audit log; None: whatever there is."""
+
+    actor: str | None = None
+    about: str | None = None
+    """The kind of thing that was changed: `key` is for `key.create` and the like."""
+    target: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    """Before which it was."""
+
+
+async def audit_events(
+    session: AsyncSession, only: EventFilter, *, before: int | None, limit: int
+) -> Sequence[AuditEvent]:
     """The latest events, newest first; `before` is the id at which the previous page ended."""
-    chosen = select(AuditEvent).order_by(col(AuditEvent.id).desc()).limit(limit)
-    return (await session.scalars(chosen if before is None else chosen.where(col(AuditEvent.id) < before))).all()
+    return (await session.scalars(_latest(only, before, limit))).all()
 
 
 async def audit_events_of(
-    session: AsyncSession, tenant_id: str, *, before: int | None, limit: int
+    session: AsyncSession, tenant_id: str, only: EventFilter, *, before: int | None, limit: int
 ) -> Sequence[AuditEvent]:
     """The latest events of one tenant, newest first."""
-    chosen = select(AuditEvent).where(col(AuditEvent.tenant_id) == tenant_id)
-    chosen = chosen if before is None else chosen.where(col(AuditEvent.id) < before)
-    return (await session.scalars(chosen.order_by(col(AuditEvent.id).desc()).limit(limit))).all()
+    return (await session.scalars(_latest(only, before, limit).where(col(AuditEvent.tenant_id) == tenant_id))).all()
+
+
+def _latest(only: EventFilter, before: int | None, limit: int) -> Select[AuditEvent]:
+    event_id, time = col(AuditEvent.id), col(AuditEvent.time)
+    chosen = select(AuditEvent).order_by(event_id.desc()).limit(limit)
+    if before is not None:
+        chosen = chosen.where(event_id < before)
+    if only.actor is not None:
+        chosen = chosen.where(col(AuditEvent.actor) == only.actor)
+    if only.about is not None:
+        chosen = chosen.where(col(AuditEvent.action).startswith(f"{only.about}.", autoescape=True))
+    if only.target is not None:
+        chosen = chosen.where(col(AuditEvent.target) == only.target)
+    if only.start is not None:
+        chosen = chosen.where(time >= only.start)
+    if only.end is not None:
+        chosen = chosen.where(time < only.end)
+    return chosen
 
 
 async def upstreams(session: AsyncSession) -> Sequence[Upstream]:

@@ -1,7 +1,9 @@
 import asyncio
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -71,6 +73,21 @@ class Console:
         token = self.hidden(self.client.get("/admin/sign-in").text, "csrf_token")
         form = {"csrf_token": token, "name": name, "password": password, **more}
         return self.client.post("/admin/sign-in", data=form)
+
+    def tenant_id(self, name: str) -> str:
+        """Of a tenant in the database."""
+        with closing(sqlite3.connect(self.services.database.file)) as database:
+            [(id_,)] = database.execute("SELECT id FROM tenant WHERE name = ?", (name,))
+        return id_
+
+    def routes(self):
+        """Every handler of the console by method and path."""
+        return [
+            (method, route.path, handler)
+            for route in self.client.app.routes
+            for handler in route.route_handlers
+            for method in sorted(handler.http_methods - {"OPTIONS"})
+        ]
 
     @staticmethod
     def hidden(page: str, name: str) -> str:

@@ -6,6 +6,7 @@ from gateway.errors import Unavailable
 
 
 def test_an_unknown_page_is_a_page(console) -> None:
+    console.become("ada")
     answer = console.client.get("/admin/nowhere")
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
@@ -36,6 +37,7 @@ def test_a_failure_tells_visitors_nothing(console, error, status) -> None:
 
 
 def test_static_files_stay_in_their_folder(console) -> None:
+    console.become("ada")
     for path in (
         "/admin/static/../app.py",
         "/admin/static/%2e%2e/app.py",

@@ -5,8 +5,8 @@ from hashlib import sha256
 
 import pytest
 
-from admin_ui.rendering import bytes_text, number_text
 from admin_ui.sessions import LIFETIME, Sessions
+from admin_ui.wording import bytes_text, number_text
 
 
 def test_a_cookie_brings_its_session_back_in_any_process_with_the_key() -> None:

@@ -7,26 +7,15 @@ one tenant meets only routes that name the tenant, and every other tenant is one
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Literal
 
 from gateway.call import Call
 from gateway.db.errors import DatabaseUnusable
 from gateway.db.session import Database
 from gateway.errors import AuthenticationFailed, PermissionDenied, Unavailable
 from gateway.services.access.operator_tokens import Bearer, is_use_due, note_token_use, verify_token
-from gateway.services.access.operators import Role
+from gateway.services.access.roles import LOOKS, RIGHTS, Right
 from gateway.services.register.names import known_spelling
 from gateway.services.register.tenants import no_tenant
-
-Right = Literal["fleet.look", "fleet.change", "tenant.look", "tenant.change", "own.look"]
-"""`tenant.…` is what happens inside of one tenant, `own.look` what every operator may know."""
-
-LOOKS: frozenset[Right] = frozenset({"fleet.look", "tenant.look", "own.look"})
-RIGHTS: Mapping[Role, frozenset[Right]] = {
-    "admin": LOOKS | {"fleet.change", "tenant.change"},
-    "viewer": LOOKS,
-    "tenant_admin": frozenset({"tenant.look", "tenant.change", "own.look"}),
-}
 
 CHALLENGE = {"www-authenticate": 'Bearer realm="shoal admin"'}
 

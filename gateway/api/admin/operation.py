@@ -21,12 +21,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.api.admin.access import Right, authenticate, authorize
+from gateway.api.admin.access import authenticate, authorize
 from gateway.api.admin.decoding import check_is_json, decode_json, decode_query, expected_version
 from gateway.api.answers import Answer
 from gateway.api.bodies import read_body
 from gateway.call import call_of
 from gateway.services.access.operator_tokens import Bearer
+from gateway.services.access.roles import Right
 from gateway.services.opened import Services
 from gateway.services.register.audit import Actor
 

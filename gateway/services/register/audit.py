@@ -12,11 +12,17 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db import queries
+from gateway.db.queries import EventFilter
 from gateway.db.tables import AuditEvent
 from gateway.db.wakeups import call
 
+__all__ = ["ALL", "Actor", "AuditEntry", "EventFilter", "begin_change", "list_events", "list_tenant_events", "record"]
+
 CHANNEL: Final = "shoal_policies"
 """Of PostgreSQL's NOTIFY: gateways that listen look at the revision at once."""
+
+ALL: Final = EventFilter()
+"""Every event."""
 
 _ROW: Final = "policy revision's row"
 _NEXT: Final = "policy revision of this change"
@@ -91,16 +97,18 @@ def record(
         session.info[_ROW].revision = revision
 
 
-async def list_events(session: AsyncSession, *, before: int | None = None, limit: int = 100) -> Sequence[AuditEntry]:
+async def list_events(
+    session: AsyncSession, *, before: int | None = None, limit: int = 100, only: EventFilter = ALL
+) -> Sequence[AuditEntry]:
     """The latest events, newest first; pass the last one's id as `before` for the next page."""
-    return [_entry(row) for row in await queries.audit_events(session, before=before, limit=limit)]
+    return [_entry(row) for row in await queries.audit_events(session, only, before=before, limit=limit)]
 
 
 async def list_tenant_events(
-    session: AsyncSession, tenant_id: str, *, before: int | None = None, limit: int = 100
+    session: AsyncSession, tenant_id: str, *, before: int | None = None, limit: int = 100, only: EventFilter = ALL
 ) -> Sequence[AuditEntry]:
     """The latest events of one tenant and what belongs to it, newest first; pages as `list_events`."""
-    return [_entry(row) for row in await queries.audit_events_of(session, tenant_id, before=before, limit=limit)]
+    return [_entry(row) for row in await queries.audit_events_of(session, tenant_id, only, before=before, limit=limit)]
 
 
 def _entry(row: AuditEvent) -> AuditEntry:

@@ -1,6 +1,6 @@
 """Tenants: made, changed, suspended, resumed and deleted by operators."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import get_args
@@ -110,6 +110,11 @@ async def list_tenants(session: AsyncSession, *, after: str = "", limit: int | N
 async def find_tenant(session: AsyncSession, name_or_id: str) -> TenantInfo:
     """The tenant of this name or id, else `NotFound`."""
     return _info(await tenant_row(session, name_or_id))
+
+
+async def tenant_names(session: AsyncSession, ids: Iterable[str]) -> Mapping[str, str]:
+    """The names of those tenants that there are, by id."""
+    return await queries.tenant_names(session, tuple(set(ids)))
 
 
 async def suspend_tenant(

@@ -7,13 +7,13 @@ import httpx
 import msgspec
 import pytest
 
-from gateway.api.admin.access import RIGHTS
 from gateway.api.admin.document import public_path
 from gateway.api.admin.operation import PREFIX
 from gateway.api.admin.routes import OPERATIONS
 from gateway.app import create_admin_api
 from gateway.db.errors import DatabaseUnreachable
 from gateway.services.access import operator_tokens, operators
+from gateway.services.access.roles import RIGHTS
 
 CHANGES = [made for made in OPERATIONS if made.method != "GET"]
 

@@ -1,35 +1,7 @@
-"""What each page shows, one frozen dataclass a page: the whole contract between a view and its template."""
+"""The overview."""
 
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """What stands around the page of an operator."""
-
-    operator: str
-    role: str
-    csrf_token: str
-
-
-@dataclass(frozen=True, slots=True)
-class SignInPage:
-    """The sign-in form."""
-
-    csrf_token: str
-    next: str
-    """Where to go then; a path of the console."""
-    name: str = ""
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorPage:
-    """What went wrong, in words."""
-
-    status: int
-    title: str
-    message: str
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +61,8 @@ class ModelLine:
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
     """The state of everything at a glance."""
+
+    template: ClassVar[str] = "overview.html"
 
     nodes: tuple[NodePanel, ...]
     healthy_nodes: int

@@ -1,0 +1,15 @@
+"""Where a request comes from."""
+
+from typing import Any
+
+from litestar import Request
+
+from admin_ui.ports import ConsoleServices
+from gateway.services.access.callers import caller_address, networks
+
+
+def caller(request: Request[Any, Any, Any], services: ConsoleServices) -> str:
+    """The address of whoever asks, as far as proxies are trusted."""
+    peer = request.client.host if request.client else ""
+    forwarded_for = ",".join(request.headers.getall("x-forwarded-for", []))
+    return caller_address(peer, forwarded_for, networks(services.settings.trusted_proxies))
