@@ -11,6 +11,7 @@ import msgspec
 
 from engine.protocol import (
     MEDIA_TYPE,
+    PROTOCOL_VERSION,
     Aggregation,
     ClassifyReply,
     ClassifyRequest,
@@ -29,8 +30,10 @@ from engine.protocol import (
     OutputType,
     RerankReply,
     RerankRequest,
+    ResidentModel,
     SparseVector,
     Tier,
+    Timings,
     why_apart,
 )
 from gateway.errors import (
@@ -46,6 +49,7 @@ from gateway.errors import (
 )
 
 __all__ = [
+    "PROTOCOL_VERSION",
     "Aggregation",
     "ClassifyReply",
     "ClassifyRequest",
@@ -63,8 +67,10 @@ __all__ = [
     "OutputType",
     "RerankReply",
     "RerankRequest",
+    "ResidentModel",
     "SparseVector",
     "Tier",
+    "Timings",
     "gateway_error",
     "model_ref",
     "why_apart",

@@ -165,7 +165,7 @@ class NodeDirectory:
             failed = False
         except EngineGone as error:
             failed = True
-            self._following.broke_off(used, known, error.message)
+            self._following.broke_off(used, known, error.for_operators)
             raise
         finally:
             known.end(used, ticket, failed=failed)
@@ -187,7 +187,7 @@ class NodeDirectory:
         except EngineGone as error:
             failed = None if error.code == "draining" else True
             if failed:
-                self._following.broke_off(node, pool, error.message)
+                self._following.broke_off(node, pool, error.for_operators)
             else:
                 self._following.leaves(node, pool)
             raise

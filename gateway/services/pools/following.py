@@ -6,7 +6,7 @@ import random
 import structlog
 
 from gateway.engine_client import NodeStatus, why_apart
-from gateway.errors import EngineFailed, GatewayError
+from gateway.errors import GatewayError
 from gateway.services.pools.node import Node
 from gateway.services.pools.pool import Pool
 
@@ -94,7 +94,7 @@ class Following:
             if node.unanswered >= SILENT_LOOKS:
                 for call in node.calls:
                     call.reschedule(self._loop.time())
-            self._judge(node, pool, was_well, error.reason if isinstance(error, EngineFailed) else error.message)
+            self._judge(node, pool, was_well, error.for_operators)
             return
         reason = self._take_in(node, pool, status)
         pool.learn(node)

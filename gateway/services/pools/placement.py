@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.engine_client import EngineClient, NodeStatus, RegisteredModel, model_ref
-from gateway.errors import EngineFailed, GatewayError, Unavailable
+from gateway.errors import GatewayError, Unavailable
 from gateway.services.pools.directory import NodeDirectory
 
 Verb = Literal["load", "unload", "pin", "unpin"]
@@ -49,5 +49,5 @@ async def _ask(verb: Verb, url: str, model: RegisteredModel, engines: EngineClie
     try:
         return await call(url, model_ref(model), PATIENCE)
     except GatewayError as error:
-        reason = error.reason if isinstance(error, EngineFailed) else error.message
+        reason = error.for_operators
         raise Unavailable(f"The engine node {url} says: {reason}", code=error.code or "engine_failed") from error
