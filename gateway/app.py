@@ -35,8 +35,10 @@ from gateway.services.quota.memory_store import MemoryQuotaStore
 from gateway.services.quota.outage import GuardedQuotaStore
 from gateway.services.quota.redis_store import RedisQuotaStore
 from gateway.services.quota.reserving import Quota
+from gateway.services.register.sealing import Sealer
 from gateway.services.snapshot.feed import SnapshotFeed
 from gateway.services.standing import Standing
+from gateway.services.upstreams.following import UpstreamPools, upstream_transport
 from gateway.services.usage.recorder import UsageRecorder
 from gateway.services.usage.retention import Retention
 from gateway.services.usage.spool import Spool
@@ -71,6 +73,14 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
             patience=Patience.of(settings),
             request_timeout=settings.request_timeout,
         )
+        upstreams = UpstreamPools(
+            nodes,
+            upstream_transport(settings.allowed_upstreams),
+            Sealer(settings.secret_key) if settings.secret_key is not None else None,
+            engine_pools=settings.nodes,
+        )
+        stack.push_async_callback(upstreams.transport.aclose)
+        feed.tell(upstreams.follow)
         nodes.start()
         stack.push_async_callback(nodes.close)
         metrics = GatewayMetrics(settings.nodes)
@@ -84,7 +94,7 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         stack.push_async_callback(budgets.close)
         quota = Quota(store, budgets)
         standing = Standing(feed, usage, nodes, shared)
-        yield Services(settings, database, feed, quota, usage, nodes, engines, metrics, standing, shared)
+        yield Services(settings, database, feed, quota, usage, nodes, engines, metrics, standing, upstreams, shared)
 
 
 async def open_spool(settings: GatewaySettings) -> Spool:

@@ -47,6 +47,10 @@ class GatewaySettings:
     """Seconds that the quota store may take for one answer."""
     usage_spool: Path | None = None
     """Folder of the write-ahead file; None: a temporary one, for tests and other short lives."""
+    secret_key: bytes | None = field(default=None, repr=False)
+    """What credentials of upstreams are encrypted with in the database, 32 bytes; None: there can be none."""
+    allowed_upstreams: tuple[str, ...] = ()
+    """Networks that are not public in which upstreams may be called all the same."""
     usage_spool_limit: int = USAGE_SPOOL_LIMIT
     """Bytes on disk that may wait for the database; past it nothing billable is admitted."""
     usage_flush_interval: float = 1.0

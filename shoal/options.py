@@ -79,7 +79,7 @@ def parse_public_url(text: str) -> str:
 
 
 def parse_network(text: str) -> str:
-    """A network of trusted proxies, or one address."""
+    """A network, or one address."""
     try:
         networks([text])
     except ValueError:
@@ -345,6 +345,27 @@ UsageRetention = Annotated[
         min=1,
         metavar="DAYS",
         help="Delete single usage records that are older; sums per hour stay. Without it, nothing is deleted.",
+    ),
+]
+SecretKey = Annotated[
+    str | None,
+    typer.Option(
+        "--secret-key",
+        envvar="SHOAL_SECRET_KEY",
+        parser=parse_session_key,
+        metavar="SECRET",
+        help="What credentials of upstreams are encrypted with, the same on every gateway; without it, each data "
+        "folder has its own.",
+    ),
+]
+AllowedUpstreams = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-upstream",
+        envvar="SHOAL_ALLOWED_UPSTREAMS",
+        parser=parse_network,
+        metavar="NETWORK",
+        help="Where upstreams may be called although it is not public, such as 10.0.0.0/8; several by repeating it.",
     ),
 ]
 Workers = Annotated[

@@ -10,6 +10,7 @@ from gateway.services.quota.outage import GuardedQuotaStore
 from gateway.services.quota.reserving import Quota
 from gateway.services.snapshot.feed import SnapshotFeed
 from gateway.services.standing import Standing
+from gateway.services.upstreams.following import UpstreamPools
 from gateway.services.usage.recorder import UsageRecorder
 from gateway.settings import GatewaySettings
 
@@ -28,5 +29,6 @@ class Services:
     metrics: GatewayMetrics
     standing: Standing
     """Whether requests are welcome here; whoever stops the gateway sets `standing.draining` first."""
+    upstreams: UpstreamPools
     shared_quota: GuardedQuotaStore | None = None
     """The store of quotas that several gateways share; None: they are kept in this process."""

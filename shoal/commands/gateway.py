@@ -12,6 +12,7 @@ from shoal.gateway_process import check_workers, serve_gateway
 from shoal.logs import configure_logs
 from shoal.options import (
     DATA_DIR,
+    AllowedUpstreams,
     ConsoleHosts,
     DatabaseUrl,
     DataDir,
@@ -33,6 +34,7 @@ from shoal.options import (
     UsageSpool,
     UsageSpoolLimit,
     Workers,
+    SecretKey,
     database_at,
     parse_nodes,
     parse_pool_patience,
@@ -64,6 +66,8 @@ def gateway(
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
+    secret_key: SecretKey = None,
+    allow_upstream: AllowedUpstreams = None,
     if not node:
         raise typer.BadParameter("name at least one engine node: --node http://10.0.0.7:9000", param_hint="--node")
     patience, patiences = parse_pool_patience(pool_patience or [])
@@ -79,6 +83,7 @@ def gateway(
         redis_url=redis_url,
         quota_outage=quota_outage,
         public_url=public_url,
+    folder = DataFolder.at(data_dir)
         console_hosts=tuple(console_host or ()),
         trusted_proxies=tuple(trusted_proxy or ()),
         usage_spool=spool_at(data_dir, usage_spool),
@@ -88,11 +93,13 @@ def gateway(
     )
     configure_logs()
     check_workers(workers, settings)
-    key = DataFolder.at(data_dir).session_key(session_key)
+    key = folder.session_key(session_key)
     process.run(_gateway(settings, host, port, key, workers))
 
 
 async def _gateway(settings: GatewaySettings, host: str, port: int, session_key: bytes, workers: int) -> None:
+        secret_key=folder.secret_key(secret_key),
+        allowed_upstreams=tuple(allow_upstream or ()),
     with closing(process.listen(host, port)) as sock:
         await schema.check(settings.database_url)
         stop = process.StopSignal()

@@ -20,6 +20,7 @@ from shoal.logs import configure_logs
 from shoal.options import (
     DATA_DIR,
     DEFAULT_POOL,
+    AllowedUpstreams,
     BulkShare,
     ConsoleHosts,
     DatabaseUrl,
@@ -46,6 +47,7 @@ from shoal.options import (
     UsageRetention,
     UsageSpool,
     UsageSpoolLimit,
+    SecretKey,
     Workers,
     database_at,
     parse_pool_patience,
@@ -85,6 +87,8 @@ def serve(
     grace_period: GracePeriod = 30.0,
 ) -> None:
     """Serve everything on this machine. The first start prints a first API key and a password for the console."""
+    secret_key: SecretKey = None,
+    allow_upstream: AllowedUpstreams = None,
     configure_logs()
     folder = DataFolder.at(data_dir)
     engine = RunningEngine(f"http://127.0.0.1:{free_port()}", secrets.token_urlsafe(32))
@@ -115,6 +119,8 @@ def serve(
         idle_timeout=idle_timeout,
         load_timeout=load_timeout,
         eviction=eviction,
+        secret_key=folder.secret_key(secret_key),
+        allowed_upstreams=tuple(allow_upstream or ()),
         bulk_share=bulk_share,
         threads=threads,
     )

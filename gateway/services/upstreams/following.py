@@ -38,17 +38,18 @@ class UpstreamPools:
         sealer: Sealer | None,
         engine_pools: Collection[str],
     ) -> None:
+        self.transport = transport
+        self.sealer = sealer
+        """None: this gateway has no secret key, so upstreams can have no credentials."""
         self._nodes = nodes
-        self._transport = transport
-        self._sealer = sealer
         self._engine_pools = frozenset(engine_pools)
         self._clients: dict[UpstreamEntry, UpstreamClient] = {}
         self._pools: frozenset[str] = frozenset()
 
     @property
-    def names(self) -> Collection[str]:
-        """Of the pools that are of upstreams."""
-        return self._pools
+    def engine_pools(self) -> Collection[str]:
+        """Names that no pool of upstreams may have."""
+        return self._engine_pools
 
     def follow(self, snapshot: PolicySnapshot) -> None:
         """Have the pools consist of the upstreams of this snapshot. What did not change keeps its connections."""
@@ -65,7 +66,7 @@ class UpstreamPools:
         self._pools = frozenset(wanted)
 
     def _client(self, entry: UpstreamEntry) -> UpstreamClient:
-        return UpstreamClient(entry, UpstreamHttp(entry, self._transport, self._sealer))
+        return UpstreamClient(entry, UpstreamHttp(entry, self.transport, self.sealer))
 
     def _member(self, entry: UpstreamEntry) -> Member:
         return Member(f"{entry.base_url}#{entry.id}", entry.base_url, self._clients[entry])
