@@ -7,6 +7,8 @@ from typing import Literal
 QuotaOutage = Literal["deny", "allow"]
 USAGE_SPOOL_LIMIT = 1024**3
 POOL_PATIENCE = 15.0
+MAX_BODY = 32 * 1024**2
+MAX_HEAD = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,7 @@ class GatewaySettings:
     """Credential for `/metrics`; None: direct callers on this machine only."""
     default_model: str | None = None
     """Serves requests that name no model (some vector databases send none)."""
-    max_body_bytes: int = 32 * 1024 * 1024
+    max_body_bytes: int = MAX_BODY
     max_inputs: int | None = 16_384
     """Per request; 2048 is OpenAI's own, and clients send up to 5461. None: bounded by bytes alone, which bounds no
     answer: 32 MiB of empty strings ask for 22 GB of vectors."""
@@ -45,12 +47,12 @@ class GatewaySettings:
     """What becomes of requests while the quota store does not answer."""
     quota_timeout: float = 0.25
     """Seconds that the quota store may take for one answer."""
-    usage_spool: Path | None = None
-    """Folder of the write-ahead file; None: a temporary one, for tests and other short lives."""
     secret_key: bytes | None = field(default=None, repr=False)
     """What credentials of upstreams are encrypted with in the database, 32 bytes; None: there can be none."""
     allowed_upstreams: tuple[str, ...] = ()
     """Networks that are not public in which upstreams may be called all the same."""
+    usage_spool: Path | None = None
+    """Folder of the write-ahead file; None: a temporary one, for tests and other short lives."""
     usage_spool_limit: int = USAGE_SPOOL_LIMIT
     """Bytes on disk that may wait for the database; past it nothing billable is admitted."""
     usage_flush_interval: float = 1.0
@@ -64,6 +66,15 @@ class GatewaySettings:
     """Networks of proxies whose `x-forwarded-for` is believed where sign-ins are counted per address."""
     grace_period: float = 30.0
     """Seconds in which a stopping process finishes what is in flight."""
+    drain_delay: float = 0.0
+    """Seconds before them in which it takes requests as ever, and says that it wants none, for balancers to notice."""
+    max_head_bytes: int = MAX_HEAD
+    """Of a request, and of what may come behind its body."""
+    max_headers: int = 100
+    max_connections: int = 10_000
+    """Open at one time."""
+    max_connections_per_address: int | None = None
+    """Of those, from one address that is none of `trusted_proxies`."""
 
 
 def sqlite_url(data_dir: Path) -> str:

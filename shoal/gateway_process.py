@@ -1,5 +1,6 @@
 """A gateway in this process: services opened, the API and the console side by side, served until a stop."""
 
+import asyncio
 import gc
 import socket
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,8 @@ from gateway.app import create_admin_api, create_app, open_services
 from gateway.services.opened import Services
 from gateway.settings import GatewaySettings
 from shoal import process
+from shoal.door import Door
+from shoal.doorkeeper import limits_of
 from shoal.failures import StartFailure
 from shoal.workers.crew import serve_by_crew
 from shoal.workers.orders import Orders
@@ -56,7 +59,7 @@ async def serve_gateway(
 
 async def serve_alone(
     settings: GatewaySettings,
-    door: socket.socket | process.Door,
+    door: socket.socket | Door,
     stop: process.StopSignal,
     *,
     session_key: bytes,
@@ -73,13 +76,21 @@ async def serve_alone(
             create_admin_app(services, session_key=session_key),
         )
         settle_garbage_collection()
+
+        async def say_goodbye() -> None:
+            services.standing.draining = True
+            await asyncio.sleep(settings.drain_delay)
+            if before_stop is not None:
+                await before_stop()
+
         await process.serve(
             app,
             door,
             stop,
             grace_period=settings.grace_period,
+            limits=limits_of(settings),
             beside=beside(services),
-            before_stop=before_stop,
+            before_stop=say_goodbye,
         )
 
 

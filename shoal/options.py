@@ -259,6 +259,53 @@ GracePeriod = Annotated[
         "--grace-period", envvar="SHOAL_GRACE_PERIOD", min=0, help="Seconds to finish what is in flight when stopped."
     ),
 ]
+DrainDelay = Annotated[
+    float,
+    typer.Option(
+        "--drain-delay",
+        envvar="SHOAL_DRAIN_DELAY",
+        min=0,
+        metavar="SECONDS",
+        help="Before the grace period: take requests as ever while /health/ready says no, for balancers to notice.",
+    ),
+]
+MaxBody = Annotated[
+    int,
+    typer.Option(
+        "--max-body", envvar="SHOAL_MAX_BODY", parser=parse_bytes, metavar="SIZE", help="The largest body of a request."
+    ),
+]
+MaxHead = Annotated[
+    int,
+    typer.Option(
+        "--max-head",
+        envvar="SHOAL_MAX_HEAD",
+        parser=parse_bytes,
+        metavar="SIZE",
+        help="How much the headers of a request may be together.",
+    ),
+]
+MaxHeaders = Annotated[
+    int, typer.Option("--max-headers", envvar="SHOAL_MAX_HEADERS", min=1, help="How many headers a request may have.")
+]
+MaxConnections = Annotated[
+    int,
+    typer.Option(
+        "--max-connections",
+        envvar="SHOAL_MAX_CONNECTIONS",
+        min=1,
+        help="Connections that may be open; more are told to come back.",
+    ),
+]
+MaxConnectionsPerAddress = Annotated[
+    int | None,
+    typer.Option(
+        "--max-connections-per-address",
+        envvar="SHOAL_MAX_CONNECTIONS_PER_ADDRESS",
+        min=1,
+        help="Of those, from one address that is no trusted proxy; without it, any number.",
+    ),
+]
 
 
 PublicUrl = Annotated[
@@ -298,6 +345,27 @@ SessionKey = Annotated[
         parser=parse_session_key,
         metavar="SECRET",
         help="What signs console sessions, the same on every gateway; without it, each data folder has its own.",
+    ),
+]
+SecretKey = Annotated[
+    str | None,
+    typer.Option(
+        "--secret-key",
+        envvar="SHOAL_SECRET_KEY",
+        parser=parse_session_key,
+        metavar="SECRET",
+        help="What credentials of upstreams are encrypted with, the same on every gateway; without it, each data "
+        "folder has its own.",
+    ),
+]
+AllowedUpstreams = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-upstream",
+        envvar="SHOAL_ALLOWED_UPSTREAMS",
+        parser=parse_network,
+        metavar="NETWORK",
+        help="Where upstreams may be called although it is not public, such as 10.0.0.0/8; several by repeating it.",
     ),
 ]
 RedisUrl = Annotated[
@@ -345,27 +413,6 @@ UsageRetention = Annotated[
         min=1,
         metavar="DAYS",
         help="Delete single usage records that are older; sums per hour stay. Without it, nothing is deleted.",
-    ),
-]
-SecretKey = Annotated[
-    str | None,
-    typer.Option(
-        "--secret-key",
-        envvar="SHOAL_SECRET_KEY",
-        parser=parse_session_key,
-        metavar="SECRET",
-        help="What credentials of upstreams are encrypted with, the same on every gateway; without it, each data "
-        "folder has its own.",
-    ),
-]
-AllowedUpstreams = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-upstream",
-        envvar="SHOAL_ALLOWED_UPSTREAMS",
-        parser=parse_network,
-        metavar="NETWORK",
-        help="Where upstreams may be called although it is not public, such as 10.0.0.0/8; several by repeating it.",
     ),
 ]
 Workers = Annotated[

@@ -5,7 +5,7 @@ from contextlib import closing
 import typer
 
 from gateway.db import schema
-from gateway.settings import USAGE_SPOOL_LIMIT, GatewaySettings
+from gateway.settings import MAX_BODY, MAX_HEAD, USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import process
 from shoal.data_folder import DataFolder
 from shoal.gateway_process import check_workers, serve_gateway
@@ -17,9 +17,15 @@ from shoal.options import (
     DatabaseUrl,
     DataDir,
     DefaultModel,
+    DrainDelay,
     EngineSecret,
     GracePeriod,
     Host,
+    MaxBody,
+    MaxConnections,
+    MaxConnectionsPerAddress,
+    MaxHead,
+    MaxHeaders,
     MetricsKey,
     Nodes,
     PoolPatience,
@@ -28,13 +34,13 @@ from shoal.options import (
     PublicUrl,
     QuotaOutageRule,
     RedisUrl,
+    SecretKey,
     SessionKey,
     TrustedProxies,
     UsageRetention,
     UsageSpool,
     UsageSpoolLimit,
     Workers,
-    SecretKey,
     database_at,
     parse_nodes,
     parse_pool_patience,
@@ -60,17 +66,24 @@ def gateway(
     console_host: ConsoleHosts = None,
     trusted_proxy: TrustedProxies = None,
     session_key: SessionKey = None,
+    secret_key: SecretKey = None,
+    allow_upstream: AllowedUpstreams = None,
     usage_spool: UsageSpool = None,
     usage_spool_limit: UsageSpoolLimit = USAGE_SPOOL_LIMIT,
     usage_retention: UsageRetention = None,
     grace_period: GracePeriod = 30.0,
+    drain_delay: DrainDelay = 0.0,
+    max_body: MaxBody = MAX_BODY,
+    max_head: MaxHead = MAX_HEAD,
+    max_headers: MaxHeaders = 100,
+    max_connections: MaxConnections = 10_000,
+    max_connections_per_address: MaxConnectionsPerAddress = None,
 ) -> None:
     """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
-    secret_key: SecretKey = None,
-    allow_upstream: AllowedUpstreams = None,
     if not node:
         raise typer.BadParameter("name at least one engine node: --node http://10.0.0.7:9000", param_hint="--node")
     patience, patiences = parse_pool_patience(pool_patience or [])
+    folder = DataFolder.at(data_dir)
     settings = GatewaySettings(
         database_url=database_at(data_dir, database_url),
         nodes=parse_nodes(node),
@@ -83,13 +96,20 @@ def gateway(
         redis_url=redis_url,
         quota_outage=quota_outage,
         public_url=public_url,
-    folder = DataFolder.at(data_dir)
         console_hosts=tuple(console_host or ()),
         trusted_proxies=tuple(trusted_proxy or ()),
+        secret_key=folder.secret_key(secret_key),
+        allowed_upstreams=tuple(allow_upstream or ()),
         usage_spool=spool_at(data_dir, usage_spool),
         usage_spool_limit=usage_spool_limit,
         usage_retention=usage_retention,
         grace_period=grace_period,
+        drain_delay=drain_delay,
+        max_body_bytes=max_body,
+        max_head_bytes=max_head,
+        max_headers=max_headers,
+        max_connections=max_connections,
+        max_connections_per_address=max_connections_per_address,
     )
     configure_logs()
     check_workers(workers, settings)
@@ -98,8 +118,6 @@ def gateway(
 
 
 async def _gateway(settings: GatewaySettings, host: str, port: int, session_key: bytes, workers: int) -> None:
-        secret_key=folder.secret_key(secret_key),
-        allowed_upstreams=tuple(allow_upstream or ()),
     with closing(process.listen(host, port)) as sock:
         await schema.check(settings.database_url)
         stop = process.StopSignal()

@@ -11,7 +11,7 @@ from gateway.engine_client import NodeStatus, model_ref
 from gateway.errors import GatewayError, Unavailable
 from gateway.services.pools.node import Node
 from gateway.services.register.models import ModelInfo, list_models
-from gateway.settings import USAGE_SPOOL_LIMIT, GatewaySettings
+from gateway.settings import MAX_BODY, MAX_HEAD, USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import __version__, process
 from shoal.data_folder import DataFolder, RunningEngine
 from shoal.first_run import STARTER_ALIAS, STARTER_ID, Credentials, check_starter, welcome
@@ -27,12 +27,18 @@ from shoal.options import (
     DataDir,
     DefaultModel,
     Device,
+    DrainDelay,
     EvictionOrder,
     GracePeriod,
     Host,
     HostBudget,
     IdleTimeout,
     LoadTimeout,
+    MaxBody,
+    MaxConnections,
+    MaxConnectionsPerAddress,
+    MaxHead,
+    MaxHeaders,
     MemoryBudget,
     MetricsKey,
     PoolPatience,
@@ -41,13 +47,13 @@ from shoal.options import (
     PublicUrl,
     QuotaOutageRule,
     RedisUrl,
+    SecretKey,
     SessionKey,
     Threads,
     TrustedProxies,
     UsageRetention,
     UsageSpool,
     UsageSpoolLimit,
-    SecretKey,
     Workers,
     database_at,
     parse_pool_patience,
@@ -81,14 +87,20 @@ def serve(
     console_host: ConsoleHosts = None,
     trusted_proxy: TrustedProxies = None,
     session_key: SessionKey = None,
+    secret_key: SecretKey = None,
+    allow_upstream: AllowedUpstreams = None,
     usage_spool: UsageSpool = None,
     usage_spool_limit: UsageSpoolLimit = USAGE_SPOOL_LIMIT,
     usage_retention: UsageRetention = None,
     grace_period: GracePeriod = 30.0,
+    drain_delay: DrainDelay = 0.0,
+    max_body: MaxBody = MAX_BODY,
+    max_head: MaxHead = MAX_HEAD,
+    max_headers: MaxHeaders = 100,
+    max_connections: MaxConnections = 10_000,
+    max_connections_per_address: MaxConnectionsPerAddress = None,
 ) -> None:
     """Serve everything on this machine. The first start prints a first API key and a password for the console."""
-    secret_key: SecretKey = None,
-    allow_upstream: AllowedUpstreams = None,
     configure_logs()
     folder = DataFolder.at(data_dir)
     engine = RunningEngine(f"http://127.0.0.1:{free_port()}", secrets.token_urlsafe(32))
@@ -107,10 +119,18 @@ def serve(
         public_url=public_url,
         console_hosts=tuple(console_host or ()),
         trusted_proxies=tuple(trusted_proxy or ()),
+        secret_key=folder.secret_key(secret_key),
+        allowed_upstreams=tuple(allow_upstream or ()),
         usage_spool=spool_at(folder.path, usage_spool),
         usage_spool_limit=usage_spool_limit,
         usage_retention=usage_retention,
         grace_period=grace_period,
+        drain_delay=drain_delay,
+        max_body_bytes=max_body,
+        max_head_bytes=max_head,
+        max_headers=max_headers,
+        max_connections=max_connections,
+        max_connections_per_address=max_connections_per_address,
     )
     options = EngineOptions(
         device=device,
@@ -119,8 +139,6 @@ def serve(
         idle_timeout=idle_timeout,
         load_timeout=load_timeout,
         eviction=eviction,
-        secret_key=folder.secret_key(secret_key),
-        allowed_upstreams=tuple(allow_upstream or ()),
         bulk_share=bulk_share,
         threads=threads,
     )

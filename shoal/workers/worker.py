@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import socket
+from dataclasses import replace
 
 import msgspec
 
-from gateway.api.health import readiness
 from gateway.api.metrics import observe_background
 from gateway.errors import Unavailable
 from gateway.metric_families import families_of
@@ -17,7 +17,6 @@ from shoal.gateway_process import serve_alone
 from shoal.workers.channel import Channel, ChannelClosed
 from shoal.workers.intake import Intake
 from shoal.workers.orders import decode
-from shoal.workers.reports import Readiness
 
 START_PATIENCE = 30.0
 PATIENCE = 5.0
@@ -28,7 +27,7 @@ async def work(descriptor: int) -> None:
     """Serve the connections that come over `descriptor`, as the parent at our standard input orders."""
     stop = process.StopSignal()
     worker = Worker()
-    channel = await Channel.open(socket.socket(fileno=0), answer=worker.answer)
+    channel = await Channel.open(socket.socket(fileno=0), answer=worker.answer, notice=worker.notice)
     hearing = asyncio.create_task(channel.run())
     hearing.add_done_callback(lambda _: stop.set())
     try:
@@ -50,7 +49,7 @@ async def work(descriptor: int) -> None:
             channel.tell("closing")
 
     await serve_alone(
-        orders.settings,
+        replace(orders.settings, drain_delay=0.0),  # it is the parent's, who closes the door
         Intake(socket.socket(fileno=descriptor)),
         stop,
         session_key=orders.session_key,
@@ -74,8 +73,12 @@ class Worker:
         if word == "metrics":
             observe_background(self.services)
             return msgspec.msgpack.encode(families_of(self.services.metrics.registry))
-        status, report = readiness(self.services)
-        return msgspec.msgpack.encode(Readiness(status, report["policies"], report["pools"]))
+        return msgspec.msgpack.encode(self.services.standing.report())
+
+    def notice(self, word: str, body: bytes) -> None:  # noqa: ARG002 (no word has one)
+        """`draining`: the parent is about to stop."""
+        if word == "draining" and self.services is not None:
+            self.services.standing.draining = True
 
 
 class WholeCrew:
