@@ -74,7 +74,7 @@ class DataFolder:
         return path.read_bytes()
 
     def secret_key(self, chosen: str | None = None) -> bytes:
-        """The key that credentials in the database are encrypted with: of what was `chosen`, or kept like the session's.
+        """The key that credentials in the database are encrypted with: of what was `chosen`, or one that is kept here.
 
         Raises StartFailure for a kept one that is cut short: a new one would make all credentials unreadable unseen.
         """
