@@ -70,7 +70,7 @@ def _one_more(
     """
     if (now - fleet.moved_at.get(model_id, float("-inf"))) * len(holders) < SPREAD_INTERVAL:
         return None
-    bound = min(map(_load, holders)) / 2
+    bound = min(_load(place) for place in holders if model_id in place[2].facts.resident) / 2
     known = {url for _, url, _ in holders}.union(exclude)
     found = _first_below(bound, _able(fleet.shortlist(model_id), known), "spread")
     if found is None and fleet.mean_load < bound:
