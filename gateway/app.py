@@ -30,6 +30,7 @@ from gateway.observability import GatewayMetrics
 from gateway.services.opened import Services
 from gateway.services.pools.directory import NodeDirectory
 from gateway.services.pools.patience import Patience
+from gateway.services.pools.pins import Pins
 from gateway.services.quota.budgets import Budgets
 from gateway.services.quota.memory_store import MemoryQuotaStore
 from gateway.services.quota.outage import GuardedQuotaStore
@@ -83,6 +84,8 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         feed.tell(upstreams.follow)
         nodes.start()
         stack.push_async_callback(nodes.close)
+        pins = Pins.open(nodes, feed)
+        stack.push_async_callback(pins.close)
         metrics = GatewayMetrics(settings.nodes)
         shared = None
         if settings.redis_url is not None:

@@ -33,6 +33,7 @@ class Following:
         self._patience = patience
         self._tasks: dict[Node, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._draw = random.Random().uniform  # noqa: S311 (jitter)
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger("shoal.nodes")
         self._say = self._log.debug if quiet else self._log.info
@@ -70,7 +71,7 @@ class Following:
         self._judge(node, pool, was_well, "draining")
 
     async def _follow(self, node: Node, pool: Pool) -> None:
-        await asyncio.sleep(_drawn(0, min(1.0, len(self._tasks) / LOOKS_PER_SECOND)))
+        await asyncio.sleep(self._draw(0, min(1.0, len(self._tasks) / LOOKS_PER_SECOND)))
         while True:
             node.look.clear()
             async with self._turns:
@@ -79,7 +80,7 @@ class Following:
             often = self._interval if node.health.well else min(AWAY_INTERVAL, self._interval)
             pause = max(often, len(self._tasks) / LOOKS_PER_SECOND)
             try:
-                async with asyncio.timeout(_drawn(0.8 * pause, 1.2 * pause)):
+                async with asyncio.timeout(self._draw(0.8 * pause, 1.2 * pause)):
                     await node.look.wait()
             except TimeoutError:
                 continue
@@ -130,7 +131,3 @@ class Following:
                 self._log.debug("node is not there", node=node.name, pool=node.pool, reason=reason)
             node.failure = reason
         pool.judge(node)
-
-
-def _drawn(least: float, most: float) -> float:
-    return random.uniform(least, most)  # noqa: S311 (jitter)
