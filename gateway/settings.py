@@ -6,6 +6,8 @@ from typing import Literal
 
 QuotaOutage = Literal["deny", "allow"]
 USAGE_SPOOL_LIMIT = 1024**3
+MAX_FILE = 200 * 1024**2
+MAX_STORED = 10 * 1024**3
 POOL_PATIENCE = 15.0
 MAX_BODY = 32 * 1024**2
 MAX_HEAD = 64 * 1024
@@ -21,6 +23,14 @@ class GatewaySettings:
     """Pool name → base URLs of its engine nodes, or names whose addresses are: `dns+http://name:port`."""
     engine_secret: str = field(default="", repr=False)
     """Shared secret that engine nodes expect as bearer credential."""
+    engine_ca: Path | None = None
+    """Authorities of the certificates that `https://` nodes show; None: those that this machine trusts."""
+    engine_cert: Path | None = None
+    """What nodes that ask for a certificate are shown."""
+    engine_key: Path | None = None
+    tls_cert: Path | None = None
+    """What clients are shown, who then have to speak TLS; None: they speak plain HTTP, to a proxy as a rule."""
+    tls_key: Path | None = None
     metrics_key: str | None = field(default=None, repr=False)
     """Credential for `/metrics`; None: direct callers on this machine only."""
     default_model: str | None = None
@@ -58,6 +68,11 @@ class GatewaySettings:
     usage_flush_interval: float = 1.0
     usage_retention: float | None = None
     """Days for which single records are kept; roll-ups stay. None: for ever."""
+    files: str | None = field(default=None, repr=False)
+    """Where files of batches are kept: a folder, or a bucket as `s3://…`; None: a temporary folder."""
+    max_file_bytes: int = MAX_FILE
+    max_stored_bytes: int = MAX_STORED
+    """That the files of one tenant may take together."""
     public_url: str | None = None
     """Where browsers find the console, if not where it listens: `https://shoal.example.org`, a proxy's address."""
     console_hosts: tuple[str, ...] = ()

@@ -28,8 +28,8 @@ SETTLING = 0.05
 class Door(Protocol):
     """Where connections come from."""
 
-    async def open(self, protocol: Callable[[], BoundedHttp]) -> None:
-        """Let connections in, each with a new protocol."""
+    async def open(self, protocol: Callable[[], BoundedHttp], tls: ssl.SSLContext | None) -> None:
+        """Let connections in, each with a new protocol, over TLS if a context is given."""
 
     async def close(self) -> None:
         """Let no more in; returns when the last one is."""
@@ -38,14 +38,14 @@ class Door(Protocol):
 class ListeningDoor:
     """Connections of a listening socket of this process."""
 
-    def __init__(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
-        self._sock, self._tls = sock, tls
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
         self._listening: asyncio.Server | None = None
 
-    async def open(self, protocol: Callable[[], BoundedHttp]) -> None:
+    async def open(self, protocol: Callable[[], BoundedHttp], tls: ssl.SSLContext | None) -> None:
         """Accept from now on."""
         loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(protocol, sock=self._sock, ssl=self._tls, backlog=2048)
+        self._listening = await loop.create_server(protocol, sock=self._sock, ssl=tls, backlog=2048)
 
     async def close(self) -> None:
         """Take what was on its way, then stop listening."""

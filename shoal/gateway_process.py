@@ -11,12 +11,14 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from admin_ui.app import create_admin_app
 from gateway.api.crew import Crew
 from gateway.app import create_admin_api, create_app, open_services
+from gateway.certificates import CertificateFiles
 from gateway.services.opened import Services
 from gateway.settings import GatewaySettings
 from shoal import process
 from shoal.door import Door
 from shoal.doorkeeper import limits_of
 from shoal.failures import StartFailure
+from shoal.tls import door_tls
 from shoal.workers.crew import serve_by_crew
 from shoal.workers.orders import Orders
 
@@ -75,6 +77,9 @@ async def serve_alone(
             create_admin_api(services),
             create_admin_app(services, session_key=session_key),
         )
+        tls = await stack.enter_async_context(
+            door_tls(CertificateFiles(certificate=settings.tls_cert, key=settings.tls_key))
+        )
         settle_garbage_collection()
 
         async def say_goodbye() -> None:
@@ -89,6 +94,7 @@ async def serve_alone(
             stop,
             grace_period=settings.grace_period,
             limits=limits_of(settings),
+            tls=tls,
             beside=beside(services),
             before_stop=say_goodbye,
         )

@@ -200,6 +200,60 @@ EngineSecret = Annotated[
         "--engine-secret", envvar="SHOAL_ENGINE_SECRET", help="What gateways and engine nodes know each other by."
     ),
 ]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert",
+        envvar="SHOAL_TLS_CERT",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Certificate to show, in PEM; callers must speak TLS then.",
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option("--tls-key", envvar="SHOAL_TLS_KEY", exists=True, dir_okay=False, metavar="FILE", help="Its key."),
+]
+TlsClientCa = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-client-ca",
+        envvar="SHOAL_TLS_CLIENT_CA",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Take only callers who show a certificate of this authority.",
+    ),
+]
+EngineCa = Annotated[
+    Path | None,
+    typer.Option(
+        "--engine-ca",
+        envvar="SHOAL_ENGINE_CA",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Authority of the certificates that https:// nodes show.",
+    ),
+]
+EngineCert = Annotated[
+    Path | None,
+    typer.Option(
+        "--engine-cert",
+        envvar="SHOAL_ENGINE_CERT",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Certificate to show to nodes that ask for one.",
+    ),
+]
+EngineKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--engine-key", envvar="SHOAL_ENGINE_KEY", exists=True, dir_okay=False, metavar="FILE", help="Its key."
+    ),
+]
 Nodes = Annotated[
     list[str] | None,
     typer.Option(

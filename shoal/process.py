@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -39,11 +40,12 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def address(sock: socket.socket) -> str:
-    """The URL at which a listening socket is reached from this machine."""
+def address(sock: socket.socket, certificate: Path | None = None) -> str:
+    """The URL at which a listening socket is reached from this machine; with a certificate, by TLS."""
+    scheme = "http" if certificate is None else "https"
     host, port = sock.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -88,9 +90,9 @@ async def serve(
     """Serve `app` at `door` until `stop`; then close it, finish what is in flight within `grace_period` seconds.
 
     `beside` runs while the app serves: its failure stops the app and is raised, its end changes nothing. `before_stop`
-    runs between the stop and the closing of the door. `tls` is for a socket; another door has its own.
+    runs between the stop and the closing of the door.
     """
-    server = Server(app, ListeningDoor(door, tls) if isinstance(door, socket.socket) else door, limits or Limits())
+    server = Server(app, ListeningDoor(door) if isinstance(door, socket.socket) else door, limits or Limits(), tls)
     companion = asyncio.ensure_future(beside) if beside is not None else None
     if companion is not None:
         companion.add_done_callback(

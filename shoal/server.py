@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import time
 from email.utils import formatdate
 from typing import Any
@@ -27,7 +28,7 @@ TICK = 0.02
 class Server:
     """Serves from `open` to `close`."""
 
-    def __init__(self, app: Any, door: Door, limits: Limits) -> None:
+    def __init__(self, app: Any, door: Door, limits: Limits, tls: ssl.SSLContext | None = None) -> None:
         self._config = uvicorn.Config(
             app,
             http=BoundedHttp,
@@ -40,7 +41,7 @@ class Server:
             timeout_keep_alive=int(KEEP_ALIVE),
         )
         self._config.load()
-        self._door, self._limits = door, limits
+        self._door, self._tls, self._limits = door, tls, limits
         self._keeper = Doorkeeper(limits)
         self._state = ServerState()
         self._looking: asyncio.Task[None] | None = None
@@ -50,7 +51,7 @@ class Server:
         """Open the door."""
         self._tell_time()
         self._looking = asyncio.create_task(self._look_after())
-        await self._door.open(self._welcome)
+        await self._door.open(self._welcome, self._tls)
 
     def leave(self) -> None:
         """Say `connection: close` in every answer from now on."""

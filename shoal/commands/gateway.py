@@ -18,6 +18,9 @@ from shoal.options import (
     DataDir,
     DefaultModel,
     DrainDelay,
+    EngineCa,
+    EngineCert,
+    EngineKey,
     EngineSecret,
     GracePeriod,
     Host,
@@ -36,6 +39,8 @@ from shoal.options import (
     RedisUrl,
     SecretKey,
     SessionKey,
+    TlsCert,
+    TlsKey,
     TrustedProxies,
     UsageRetention,
     UsageSpool,
@@ -55,6 +60,9 @@ def gateway(
     data_dir: DataDir = DATA_DIR,
     database_url: DatabaseUrl = None,
     engine_secret: EngineSecret = "",
+    engine_ca: EngineCa = None,
+    engine_cert: EngineCert = None,
+    engine_key: EngineKey = None,
     metrics_key: MetricsKey = None,
     default_model: DefaultModel = None,
     pool_patience: PoolPatience = None,
@@ -73,6 +81,8 @@ def gateway(
     usage_retention: UsageRetention = None,
     grace_period: GracePeriod = 30.0,
     drain_delay: DrainDelay = 0.0,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     max_body: MaxBody = MAX_BODY,
     max_head: MaxHead = MAX_HEAD,
     max_headers: MaxHeaders = 100,
@@ -91,6 +101,11 @@ def gateway(
         pool_patiences=patiences,
         pool_waiting=pool_waiting,
         engine_secret=engine_secret,
+        engine_ca=engine_ca,
+        engine_cert=engine_cert,
+        engine_key=engine_key,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
         metrics_key=metrics_key,
         default_model=default_model,
         redis_url=redis_url,
@@ -121,5 +136,5 @@ async def _gateway(settings: GatewaySettings, host: str, port: int, session_key:
     with closing(process.listen(host, port)) as sock:
         await schema.check(settings.database_url)
         stop = process.StopSignal()
-        print(f"Serving on {process.address(sock)}. Stop with Ctrl-C.", flush=True)
+        print(f"Serving on {process.address(sock, settings.tls_cert)}. Stop with Ctrl-C.", flush=True)
         await serve_gateway(settings, sock, stop, session_key=session_key, workers=workers)

@@ -20,9 +20,9 @@ LINGER = 0.2
 class Intake:
     """Serves the connections that come over `sock`."""
 
-    def __init__(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        self._sock, self._tls = sock, tls
+        self._sock = sock
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -30,9 +30,9 @@ class Intake:
         """Numbers of connections that have closed and that the parent does not know of yet."""
         self._no_room = False
 
-    async def open(self, protocol: Callable[[], BoundedHttp]) -> None:
+    async def open(self, protocol: Callable[[], BoundedHttp], tls: ssl.SSLContext | None) -> None:
         """Take connections from now on, each with a new protocol."""
-        self._loop.add_reader(self._sock, self._receive, protocol)
+        self._loop.add_reader(self._sock, self._receive, protocol, tls)
 
     async def close(self, patience: float = 2.0) -> None:
         """Take what is on its way until the parent sends no more; it must have been told to stop."""
@@ -42,7 +42,7 @@ class Intake:
                 await asyncio.sleep(LINGER)
         self._loop.remove_reader(self._sock)
 
-    def _receive(self, protocol: Callable[[], BoundedHttp]) -> None:
+    def _receive(self, protocol: Callable[[], BoundedHttp], tls: ssl.SSLContext | None) -> None:
         for _ in range(MOST_AT_ONCE):
             try:
                 content, descriptors, _, _ = socket.recv_fds(self._sock, HANDED.size, 1, socket.MSG_CMSG_CLOEXEC)
@@ -58,14 +58,16 @@ class Intake:
             for descriptor in descriptors:
                 made = protocol()
                 made.verdict, made.when_closed = Verdict(verdict), partial(self._say_closed, number)
-                connecting = self._loop.create_task(self._connect(socket.socket(fileno=descriptor), number, made))
+                connecting = self._loop.create_task(self._connect(socket.socket(fileno=descriptor), number, made, tls))
                 self._connecting.add(connecting)
                 connecting.add_done_callback(self._connecting.discard)
 
-    async def _connect(self, connection: socket.socket, number: int, made: BoundedHttp) -> None:
+    async def _connect(
+        self, connection: socket.socket, number: int, made: BoundedHttp, tls: ssl.SSLContext | None
+    ) -> None:
         connection.setblocking(False)
         try:
-            await self._loop.connect_accepted_socket(lambda: made, connection, ssl=self._tls)
+            await self._loop.connect_accepted_socket(lambda: made, connection, ssl=tls)
         except OSError:  # the caller has gone, or does not speak TLS
             connection.close()
             self._say_closed(number)

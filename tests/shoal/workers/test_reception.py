@@ -52,7 +52,7 @@ class Server:
         """A worker, in this process."""
         ours, theirs = way()
         self.desks[name], self.intakes[name], self.held[name] = Desk(ours), Intake(theirs), set()
-        await self.intakes[name].open(lambda: Named(name, self.held[name]))
+        await self.intakes[name].open(lambda: Named(name, self.held[name]), None)
         self.reception.add(self.desks[name])
 
     async def connect(self, count: int) -> list[bytes]:
