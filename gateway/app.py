@@ -10,6 +10,9 @@ from litestar.types import ASGIApp
 
 from gateway.api.admin.operation import MOST_BODY, PREFIX
 from gateway.api.admin.routes import admin_routes
+from gateway.api.bulk.batches import batch_routes
+from gateway.api.bulk.files import file_routes
+from gateway.api.bulk.lines import EmbeddingLines
 from gateway.api.classify import classify_route
 from gateway.api.cohere import cohere_routes
 from gateway.api.crew import Crew
@@ -27,6 +30,10 @@ from gateway.auth import KeyCheck, check_routes
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
+from gateway.services.bulk.allowance import Allowance
+from gateway.services.bulk.opened import open_bulk
+from gateway.services.bulk.run import Bench
+from gateway.services.bulk.stores import open_storage
 from gateway.services.opened import Services
 from gateway.services.pools.directory import NodeDirectory
 from gateway.services.pools.patience import Patience
@@ -51,8 +58,8 @@ from gateway.transport import AsyncioTransport
 async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
     """Open everything a gateway needs; whatever was opened is closed in reverse, usage flushed last but the database.
 
-    Raises DatabaseUnusable where the policies can not be read, SpoolUnusable where usage can not be kept, and
-    RedisAddressInvalid.
+    Raises DatabaseUnusable where the policies can not be read, SpoolUnusable where usage can not be kept,
+    StorageUnusable where files can not, and RedisAddressInvalid.
     """
     async with AsyncExitStack() as stack:
         database = Database.open(settings.database_url)
@@ -97,7 +104,20 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         stack.push_async_callback(budgets.close)
         quota = Quota(store, budgets)
         standing = Standing(feed, usage, nodes, shared)
-        yield Services(settings, database, feed, quota, usage, nodes, engines, metrics, standing, upstreams, shared)
+        bench = Bench(
+            database,
+            open_storage(settings.files),
+            EmbeddingLines(settings, nodes),
+            quota,
+            Allowance(),
+            policies=lambda: feed.current,
+            metrics=metrics,
+            longest_line=settings.max_body_bytes,
+        )
+        bulk = await stack.enter_async_context(open_bulk(bench))
+        yield Services(
+            settings, database, feed, quota, usage, nodes, engines, metrics, standing, upstreams, bulk, shared
+        )
 
 
 async def open_spool(settings: GatewaySettings) -> Spool:
@@ -118,6 +138,8 @@ def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:
             classify_route(services),
             extract_route(services),
             *model_routes(),
+            *file_routes(services),
+            *batch_routes(services),
             *health_routes(services, crew),
             metrics_route(services, crew),
             openapi_route(),

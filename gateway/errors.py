@@ -185,10 +185,8 @@ class BodyTooLarge(GatewayError):
     status = 413
     type = "request_too_large"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"The request body is larger than {limit} bytes; send fewer inputs per request.", code="request_too_large"
-        )
+    def __init__(self, limit: int, advice: str = "send fewer inputs per request") -> None:
+        super().__init__(f"The request body is larger than {limit} bytes; {advice}.", code="request_too_large")
 
 
 class MediaTypeUnsupported(GatewayError):

@@ -6,7 +6,7 @@ are looked up once and kept; `labels()` is slow. How names end says how several 
 (gateway/metric_families.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
@@ -23,6 +23,9 @@ too often."""
 OUTCOMES = ("ok", "refused", "overloaded", "loading", "unavailable", "gone", "failed", "cancelled")
 """How a call of a node ends: as asked; the request was at fault; its queue is full; the model is on its way; no time
 was left; it broke off, and the call was tried elsewhere if that was the first; it failed; the caller left."""
+
+BATCH_STATUSES = ("validating", "in_progress", "finalizing", "cancelling")
+BATCH_ENDS = ("completed", "failed", "expired", "cancelled")
 
 
 class PoolState(NamedTuple):
@@ -89,6 +92,9 @@ class GatewayMetrics:
             "quota_store_up", "1 while the quota store decides, 0 while it is away."
         )
         self._ready = self._gauge("ready", "1 while requests are welcome: /health/ready.")
+        self._batches = self._gauge("batches", "Batches that have not ended, by status; of all gateways.", "status")
+        self._batches_ended = self._counter("batches_ended", "Batches that this gateway brought to an end.", "status")
+        self._batch_lines = self._counter("batch_lines", "Requests of batches that are done.", "outcome")
         self._trace_spans = self._counter("trace_spans", "Spans of traces, by what became of them.", "outcome")
         self._gauge("build_info", "Always 1; which version this is.", "version").labels(own_version()).set(1)
         self._start(pools)
@@ -100,9 +106,12 @@ class GatewayMetrics:
             (self._quota_outages, ("deny", "allow")),
             (self._denied, DENIALS),
             (self._trace_spans, ("exported", "dropped")),
+            (self._batches_ended, BATCH_ENDS),
+            (self._batch_lines, ("completed", "failed")),
         ):
             for value in values:
                 counter.labels(value)
+        self.set_batches({})
         self._count = lru_cache(maxsize=4096)(self._requests.labels)
         self._spend = lru_cache(maxsize=4096)(self._tokens.labels)
         self._call = lru_cache(maxsize=1024)(self._node_calls.labels)
@@ -128,6 +137,20 @@ class GatewayMetrics:
     def denied(self, kind: str) -> None:
         """Count a refusal, by one of DENIALS."""
         self._denied.labels(kind).inc()
+
+    def set_batches(self, counts: Mapping[str, int]) -> None:
+        """How many batches of this database are in each of BATCH_STATUSES."""
+        for status in BATCH_STATUSES:
+            self._batches.labels(status).set(counts.get(status, 0))
+
+    def batch_lines(self, *, completed: int, failed: int) -> None:
+        """Count requests of batches whose results are written."""
+        self._batch_lines.labels("completed").inc(completed)
+        self._batch_lines.labels("failed").inc(failed)
+
+    def batch_ended(self, status: str) -> None:
+        """Count a batch by one of BATCH_ENDS."""
+        self._batches_ended.labels(status).inc()
 
     def quota_outage(self, decision: str) -> None:
         """Count a request that met no quota store: `deny` or `allow`."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
+from gateway.services.bulk.opened import Bulk
 from gateway.services.pools.directory import NodeDirectory
 from gateway.services.quota.outage import GuardedQuotaStore
 from gateway.services.quota.reserving import Quota
@@ -30,5 +31,7 @@ class Services:
     standing: Standing
     """Whether requests are welcome here; whoever stops the gateway sets `standing.draining` first."""
     upstreams: UpstreamPools
+    bulk: Bulk
+    """Files and batches."""
     shared_quota: GuardedQuotaStore | None = None
     """The store of quotas that several gateways share; None: they are kept in this process."""
