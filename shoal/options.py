@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from engine.settings import Eviction
+from gateway.errors import StorageUnusable
 from gateway.redis_address import FORM, RedisAddress, RedisAddressInvalid
 from gateway.services.access.callers import networks
+from gateway.services.bulk.s3_storage import S3Address
 from gateway.services.pools.discovery import Service
 from gateway.settings import POOL_PATIENCE, QuotaOutage, sqlite_url
 
@@ -102,6 +104,21 @@ def checked_redis_url(url: str | None) -> str | None:
         except RedisAddressInvalid as error:
             raise typer.BadParameter(str(error)) from None
     return url
+
+
+def checked_files(where: str | None) -> str | None:
+    """The same, if a bucket's address can be read."""
+    if where is not None and "://" in where:
+        try:
+            S3Address.parse(where)
+        except StorageUnusable as error:
+            raise typer.BadParameter(error.message) from None
+    return where
+
+
+def files_at(data_dir: Path, files: str | None) -> str:
+    """Where files are kept that the two options name together."""
+    return files or str(data_dir / "files")
 
 
 def database_at(data_dir: Path, database_url: str | None) -> str:
@@ -467,6 +484,33 @@ UsageRetention = Annotated[
         min=1,
         metavar="DAYS",
         help="Delete single usage records that are older; sums per hour stay. Without it, nothing is deleted.",
+    ),
+]
+Files = Annotated[
+    str | None,
+    typer.Option(
+        "--files",
+        envvar="SHOAL_FILES",
+        callback=checked_files,
+        metavar="FOLDER|s3://…",
+        help="Where files of batches are kept: a folder, or a bucket that all gateways reach, as "
+        "s3://[KEY:SECRET@]bucket[/prefix][?endpoint=URL&region=NAME]; without it, `files` in the data folder.",
+    ),
+]
+MaxFile = Annotated[
+    int,
+    typer.Option(
+        "--max-file-bytes", envvar="SHOAL_MAX_FILE_BYTES", parser=parse_bytes, metavar="SIZE", help="The largest file."
+    ),
+]
+MaxStored = Annotated[
+    int,
+    typer.Option(
+        "--max-stored-bytes",
+        envvar="SHOAL_MAX_STORED_BYTES",
+        parser=parse_bytes,
+        metavar="SIZE",
+        help="How much the files of one tenant may take together.",
     ),
 ]
 Workers = Annotated[

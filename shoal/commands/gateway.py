@@ -5,7 +5,7 @@ from contextlib import closing
 import typer
 
 from gateway.db import schema
-from gateway.settings import MAX_BODY, MAX_HEAD, USAGE_SPOOL_LIMIT, GatewaySettings
+from gateway.settings import MAX_BODY, MAX_FILE, MAX_HEAD, MAX_STORED, USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import process
 from shoal.data_folder import DataFolder
 from shoal.gateway_process import check_workers, serve_gateway
@@ -22,6 +22,7 @@ from shoal.options import (
     EngineCert,
     EngineKey,
     EngineSecret,
+    Files,
     GracePeriod,
     Host,
     MaxBody,
@@ -29,6 +30,8 @@ from shoal.options import (
     MaxConnectionsPerAddress,
     MaxHead,
     MaxHeaders,
+    MaxFile,
+    MaxStored,
     MetricsKey,
     Nodes,
     PoolPatience,
@@ -47,6 +50,7 @@ from shoal.options import (
     UsageSpoolLimit,
     Workers,
     database_at,
+    files_at,
     parse_nodes,
     parse_pool_patience,
     spool_at,
@@ -79,6 +83,9 @@ def gateway(
     usage_spool: UsageSpool = None,
     usage_spool_limit: UsageSpoolLimit = USAGE_SPOOL_LIMIT,
     usage_retention: UsageRetention = None,
+    files: Files = None,
+    max_file_bytes: MaxFile = MAX_FILE,
+    max_stored_bytes: MaxStored = MAX_STORED,
     grace_period: GracePeriod = 30.0,
     drain_delay: DrainDelay = 0.0,
     tls_cert: TlsCert = None,
@@ -118,6 +125,9 @@ def gateway(
         usage_spool=spool_at(data_dir, usage_spool),
         usage_spool_limit=usage_spool_limit,
         usage_retention=usage_retention,
+        files=files_at(data_dir, files),
+        max_file_bytes=max_file_bytes,
+        max_stored_bytes=max_stored_bytes,
         grace_period=grace_period,
         drain_delay=drain_delay,
         max_body_bytes=max_body,

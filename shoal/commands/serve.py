@@ -11,7 +11,7 @@ from gateway.engine_client import NodeStatus, model_ref
 from gateway.errors import GatewayError, Unavailable
 from gateway.services.pools.node import Node
 from gateway.services.register.models import ModelInfo, list_models
-from gateway.settings import MAX_BODY, MAX_HEAD, USAGE_SPOOL_LIMIT, GatewaySettings
+from gateway.settings import MAX_BODY, MAX_FILE, MAX_HEAD, MAX_STORED, USAGE_SPOOL_LIMIT, GatewaySettings
 from shoal import __version__, process
 from shoal.data_folder import DataFolder, RunningEngine
 from shoal.first_run import STARTER_ALIAS, STARTER_ID, Credentials, check_starter, welcome
@@ -29,6 +29,7 @@ from shoal.options import (
     Device,
     DrainDelay,
     EvictionOrder,
+    Files,
     GracePeriod,
     Host,
     HostBudget,
@@ -40,6 +41,8 @@ from shoal.options import (
     MaxHead,
     MaxHeaders,
     MemoryBudget,
+    MaxFile,
+    MaxStored,
     MetricsKey,
     PoolPatience,
     PoolWaiting,
@@ -56,6 +59,7 @@ from shoal.options import (
     UsageSpoolLimit,
     Workers,
     database_at,
+    files_at,
     parse_pool_patience,
     spool_at,
 )
@@ -92,6 +96,9 @@ def serve(
     usage_spool: UsageSpool = None,
     usage_spool_limit: UsageSpoolLimit = USAGE_SPOOL_LIMIT,
     usage_retention: UsageRetention = None,
+    files: Files = None,
+    max_file_bytes: MaxFile = MAX_FILE,
+    max_stored_bytes: MaxStored = MAX_STORED,
     grace_period: GracePeriod = 30.0,
     drain_delay: DrainDelay = 0.0,
     max_body: MaxBody = MAX_BODY,
@@ -124,6 +131,9 @@ def serve(
         usage_spool=spool_at(folder.path, usage_spool),
         usage_spool_limit=usage_spool_limit,
         usage_retention=usage_retention,
+        files=files_at(data_dir, files),
+        max_file_bytes=max_file_bytes,
+        max_stored_bytes=max_stored_bytes,
         grace_period=grace_period,
         drain_delay=drain_delay,
         max_body_bytes=max_body,
