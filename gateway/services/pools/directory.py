@@ -127,14 +127,11 @@ class NodeDirectory:
         node = known.choose(model_id, adapter) or await self._patience.wait(known, model_id, adapter, deadline)
         try:
             return await self._attempt(known, node, model_id, call, deadline)
-        except EngineOverloaded:
+        except (EngineGone, EngineOverloaded) as error:
             other = known.choose(model_id, adapter, node)
-            if other is None or loop.time() >= deadline:
+            if loop.time() >= deadline or (other is None and isinstance(error, EngineOverloaded)):
                 raise
-        except EngineGone:
-            other = known.choose(model_id, adapter, node)
-            if other is None:
-                other = await self._patience.wait(known, model_id, adapter, deadline)
+        other = other or await self._patience.wait(known, model_id, adapter, deadline)
         try:
             return await self._attempt(known, other, model_id, call, deadline)
         except EngineGone:
