@@ -36,6 +36,7 @@ from engine.protocol import (
     Timings,
     why_apart,
 )
+from gateway import errand
 from gateway.errors import (
     EngineFailed,
     EngineGone,
@@ -185,6 +186,8 @@ class EngineClient:
         self, method: str, url: str, body: msgspec.Struct | None, patience: float, decode: Callable[[bytes], Reply]
     ) -> Reply:
         address, headers = self._address(url)
+        if along := errand.headers():
+            headers = httpx.Headers([*headers.raw, *along])
         request = httpx.Request(
             method,
             address,

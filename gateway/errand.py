@@ -3,9 +3,13 @@
 Known to the task that serves the request and to those that it starts; a call made for no request has neither.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+SANE_ID = re.compile(rb"[A-Za-z0-9_/][A-Za-z0-9._:/+=-]{0,127}")
+"""An id of a request that is taken as its caller gives it: what no log, header or spreadsheet takes for more."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
 

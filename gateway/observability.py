@@ -50,8 +50,10 @@ class Backlog(NamedTuple):
     spool_oldest: float = 0.0
     policy_age: float = 0.0
     usage_failures: int = 0
-    """Ever, like those of policies."""
+    """Ever, like what follows."""
     policy_failures: int = 0
+    spans_exported: int = 0
+    spans_dropped: int = 0
 
 
 class GatewayMetrics:
@@ -81,16 +83,12 @@ class GatewayMetrics:
         self._spool_limit = self._gauge("usage_spool_limit_bytes", "Size at which no more is taken.")
         self._spool_oldest = self._gauge("usage_spool_oldest_seconds", "Age of the oldest of them.")
         self._usage_failures = self._counter("usage_failures", "Tries to write usage that failed.")
-        self._snapshot_age = self._gauge(
-            "policy_age_seconds", "Time since the policies were last seen to be current."
-        )
+        self._snapshot_age = self._gauge("policy_age_seconds", "Time since the policies were last seen to be current.")
         self._policy_failures = self._counter("policy_failures", "Looks at the policies that failed.")
         self._quota_outages = self._counter(
             "quota_outages", "Requests that were decided by rule, because the quota store was away.", "decision"
         )
-        self._quota_store_up = self._gauge(
-            "quota_store_up", "1 while the quota store decides, 0 while it is away."
-        )
+        self._quota_store_up = self._gauge("quota_store_up", "1 while the quota store decides, 0 while it is away.")
         self._ready = self._gauge("ready", "1 while requests are welcome: /health/ready.")
         self._batches = self._gauge("batches", "Batches that have not ended, by status; of all gateways.", "status")
         self._batches_ended = self._counter("batches_ended", "Batches that this gateway brought to an end.", "status")
@@ -168,10 +166,6 @@ class GatewayMetrics:
         """Count a call that is made again."""
         self._node_retries.labels(pool).inc()
 
-    def spans(self, outcome: str, count: int) -> None:
-        """Count spans that were `exported` or `dropped`."""
-        self._trace_spans.labels(outcome).inc(count)
-
     def set_quota_store(self, *, up: bool) -> None:
         """Whether the quota store answers."""
         self._quota_store_up.set(up)
@@ -207,6 +201,8 @@ class GatewayMetrics:
         self._snapshot_age.set(now.policy_age)
         self._usage_failures.inc(now.usage_failures - self._before.usage_failures)
         self._policy_failures.inc(now.policy_failures - self._before.policy_failures)
+        self._trace_spans.labels("exported").inc(now.spans_exported - self._before.spans_exported)
+        self._trace_spans.labels("dropped").inc(now.spans_dropped - self._before.spans_dropped)
         self._before = now
 
     def render(self) -> bytes:

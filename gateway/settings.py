@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Literal
 
 QuotaOutage = Literal["deny", "allow"]
+AccessLog = Literal["none", "problems", "all"]
 USAGE_SPOOL_LIMIT = 1024**3
 MAX_FILE = 200 * 1024**2
 MAX_STORED = 10 * 1024**3
 POOL_PATIENCE = 15.0
 MAX_BODY = 32 * 1024**2
 MAX_HEAD = 64 * 1024
+CONNECTION_MEMORY = 1024**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,8 @@ class GatewaySettings:
     """Host names at which the console answers; none: at any."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of proxies whose `x-forwarded-for` is believed where sign-ins are counted per address."""
+    access_log: AccessLog = "problems"
+    """Of which requests there is a line in the log; `problems`: those that failed, and slow ones."""
     grace_period: float = 30.0
     """Seconds in which a stopping process finishes what is in flight."""
     drain_delay: float = 0.0
@@ -88,6 +92,8 @@ class GatewaySettings:
     max_headers: int = 100
     max_connections: int = 10_000
     """Open at one time."""
+    connection_memory: int = CONNECTION_MEMORY
+    """Bytes of requests that are not complete and of answers that nobody takes, over all connections of a process."""
     max_connections_per_address: int | None = None
     """Of those, from one address that is none of `trusted_proxies`."""
 

@@ -81,6 +81,8 @@ def observe_background(services: Services) -> None:
             policy_age=services.feed.age,
             usage_failures=services.usage.failures,
             policy_failures=services.feed.failures,
+            spans_exported=services.tracer.spans["exported"],
+            spans_dropped=services.tracer.spans["dropped"],
         )
     )
     services.metrics.set_ready(ready=services.standing.report().ready)

@@ -14,6 +14,7 @@ from gateway.services.standing import Standing
 from gateway.services.upstreams.following import UpstreamPools
 from gateway.services.usage.recorder import UsageRecorder
 from gateway.settings import GatewaySettings
+from gateway.tracing import NO_TRACER, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,5 @@ class Services:
     """Files and batches."""
     shared_quota: GuardedQuotaStore | None = None
     """The store of quotas that several gateways share; None: they are kept in this process."""
+    tracer: Tracer = NO_TRACER
+    """Where traces of requests begin."""
