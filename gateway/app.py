@@ -19,6 +19,7 @@ from gateway.api.crew import Crew
 from gateway.api.embeddings import embeddings_route
 from gateway.api.extract import extract_route
 from gateway.api.failures import exception_handlers
+from gateway.api.generation import generation_routes
 from gateway.api.health import health_routes
 from gateway.api.metrics import metrics_route
 from gateway.api.models import model_routes
@@ -145,6 +146,7 @@ def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:
             openapi_route(),
         ],
         middleware=[DefineMiddleware(KeyCheck, feed=services.feed, note_use=services.usage.note_use)],
+            *generation_routes(services),
         exception_handlers=exception_handlers(services.metrics, services.settings.max_body_bytes),
         openapi_config=None,
         logging_config=None,

@@ -89,8 +89,12 @@ class UpstreamClient:
         """Not on these wires."""
         raise _unsupported("extract")
 
+    async def complete(self, path: str, body: bytes, patience: float) -> bytes:
+        """Have text generated, and wait for all of it: `/chat/completions` or `/completions`."""
+        return (await self._asked(self._http.post(path, body, patience))).body
+
     async def generate(self, path: str, body: bytes, patience: float) -> Streamed:
-        """Have text generated: `/chat/completions` or `/completions`, the reply as it comes."""
+        """The same as it comes."""
         return await self._asked(self._http.stream(path, body, patience))
 
     async def status(self, _address: str, patience: float, /) -> NodeStatus:

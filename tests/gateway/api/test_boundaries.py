@@ -25,6 +25,8 @@ DATA = {
     "hypothesis_template", "encoding_format", "dimensions", "output_dimension", "output_dtype", "output_types",
     "embedding_type", "embedding_types", "input_type", "prompt_name", "task", "instruction", "normalize",
     "truncate", "truncation", "truncation_direction", "top_n", "top_k", "return_documents", "return_text",
+    "messages", "prompt", "suffix", "stream", "stream_options", "include_usage", "n", "best_of", "max_tokens",
+    "max_completion_tokens", "tools", "functions", "response_format",
     "multi_label", "raw_scores", "threshold", "aggregation", "flat",
 }  # fmt: skip
 """What names nothing that exists."""
@@ -37,6 +39,8 @@ BODIES: dict[str, list[dict[str, Any]]] = {
     "/embed_all": [{"inputs": "x"}],
     "/v1/rerank": [{"query": "q", "documents": ["d"]}, {"query": "q", "texts": ["t"]}],
     "/v1/classify": [{"input": "x"}],
+    "/v1/chat/completions": [{"messages": [{"role": "user", "content": "x"}]}, {"messages": [{}], "stream": True}],
+    "/v1/completions": [{"prompt": "x"}],
     "/v1/extract": [{"input": "x", "labels": ["a"]}],
 }
 """Bodies that are good but for the object, by endpoint."""
