@@ -123,7 +123,7 @@ WORK = (400, 401, 403, 404, 413, 429, 500, 503)
 class Described:
     """Routes that do the same."""
 
-    method: Literal["get", "post"]
+    method: Literal["get", "post", "delete"]
     paths: Sequence[str]
     name: str
     summary: str
@@ -136,6 +136,10 @@ class Described:
     media: str = "application/json"
     wrong: tuple[str, ...] = ("ErrorBody",)
     """What errors look like."""
+    query: tuple[dict[str, Any], ...] = ()
+    """Parameters."""
+    form: dict[str, Any] | None = None
+    """The schema of a body that is a form."""
 
 
 OPEN: tuple[dict[str, list[str]], ...] = ()
@@ -206,10 +210,6 @@ ROUTES = (
         WORK,
     ),
     Described(
-        "get",
-        ("/v1/models", "/models"),
-        "list_models",
-    Described(
         "post",
         generation.CHAT,
         "create_chat_completion",
@@ -227,6 +227,10 @@ ROUTES = (
         "CompletionBody",
         WORK,
     ),
+    Described(
+        "get",
+        ("/v1/models", "/models"),
+        "list_models",
         "List the models that this key may use",
         (ref("Models"),),
         errors=(401, 403, 500),

@@ -1,15 +1,13 @@
 """`/v1/batches`: create, list, look, cancel."""
 
-from typing import Any
-
 import msgspec
-from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.api.answers import Answer
 from gateway.api.bodies import decode_body, missing, read_body
 from gateway.api.bulk.lines import ENDPOINT
 from gateway.api.bulk.paging import limit_of, query_of
+from gateway.api.bulk.resource import AnyRequest, resource
 from gateway.api.bulk.schemas import BatchBody, Batches, shown_batch
 from gateway.api.model_choice import key_of
 from gateway.call import call_of
@@ -19,19 +17,16 @@ from gateway.services.opened import Services
 
 DECODE = msgspec.json.Decoder(BatchBody).decode
 ENCODE = msgspec.json.Encoder().encode
-OPT = {"endpoint": "/v1/batches", "scope": "batches"}
 USUAL, MOST = 20, 100
 PATHS = ["/v1/batches", "/batches"]
 ONE = [f"{path}/{{batch_id:str}}" for path in PATHS]
 CANCEL = [f"{path}/cancel" for path in ONE]
-AnyRequest = Request[Any, Any, Any]
 
 
 def batch_routes(services: Services) -> list[HTTPRouteHandler]:
     """All of them. Whose batch it is goes by the caller's key alone: another tenant's is as one that does not exist."""
     database, settings, bulk = services.database, services.settings, services.bulk
 
-    @post(PATHS, status_code=200, opt=OPT)
     async def create_batch(request: AnyRequest) -> Answer:
         call = call_of(request.scope)
         body = decode_body(DECODE, await read_body(request.receive, call, settings.max_body_bytes))
@@ -50,7 +45,6 @@ def batch_routes(services: Services) -> list[HTTPRouteHandler]:
         bulk.worker.hurry()
         return Answer(ENCODE(shown_batch(row)))
 
-    @get(PATHS, opt=OPT)
     async def list_batches(request: AnyRequest) -> Answer:
         query = query_of(request)
         found, more = await batches.list_batches(
@@ -62,21 +56,23 @@ def batch_routes(services: Services) -> list[HTTPRouteHandler]:
         data = [shown_batch(row) for row in found]
         return Answer(ENCODE(Batches(data, data[0].id if data else None, data[-1].id if data else None, more)))
 
-    @get(ONE, opt=OPT)
     async def show_batch(request: AnyRequest) -> Answer:
         tenant_id = key_of(call_of(request.scope)).tenant.id
         return Answer(
             ENCODE(shown_batch(await batches.find_batch(database, tenant_id, request.path_params["batch_id"])))
         )
 
-    @post(CANCEL, status_code=200, opt=OPT)
     async def cancel_batch(request: AnyRequest) -> Answer:
         tenant_id = key_of(call_of(request.scope)).tenant.id
         row = await batches.cancel_batch(database, tenant_id, request.path_params["batch_id"])
         bulk.worker.hurry()
         return Answer(ENCODE(shown_batch(row)))
 
-    return [create_batch, list_batches, show_batch, cancel_batch]
+    return [
+        resource(PATHS, {"POST": create_batch, "GET": list_batches}, endpoint=PATHS[0]),
+        resource(ONE, {"GET": show_batch}, endpoint=PATHS[0]),
+        resource(CANCEL, {"POST": cancel_batch}, endpoint=PATHS[0]),
+    ]
 
 
 def checked_endpoint(body: BatchBody) -> str:

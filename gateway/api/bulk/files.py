@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from litestar import Request, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from gateway.api.answers import Answer
 from gateway.api.bodies import missing
 from gateway.api.bulk.paging import is_newest_first, limit_of, query_of
+from gateway.api.bulk.resource import AnyRequest, resource
 from gateway.api.bulk.schemas import LEAST_LIFETIME, MOST_LIFETIME, DeletedFile, Files, shown_file
 from gateway.api.bulk.uploads import receive_form
 from gateway.api.model_choice import key_of
@@ -23,20 +23,17 @@ from gateway.services.bulk import files
 from gateway.services.opened import Services
 
 ENCODE = msgspec.json.Encoder().encode
-OPT = {"endpoint": "/v1/files", "scope": "batches"}
 PURPOSE = "batch"
 USUAL, MOST = 100, 10_000
 PATHS = ["/v1/files", "/files"]
 ONE = [f"{path}/{{file_id:str}}" for path in PATHS]
 CONTENT = [f"{path}/content" for path in ONE]
-AnyRequest = Request[Any, Any, Any]
 
 
 def file_routes(services: Services) -> list[HTTPRouteHandler]:
     """All of them. Whose file it is goes by the caller's key alone: another tenant's is as one that does not exist."""
     database, settings, bulk = services.database, services.settings, services.bulk
 
-    @post(PATHS, status_code=200, opt=OPT)
     async def create_file(request: AnyRequest) -> Answer:
         call = call_of(request.scope)
         async with bulk.storage.incoming() as incoming:
@@ -53,7 +50,6 @@ def file_routes(services: Services) -> list[HTTPRouteHandler]:
             )
         return Answer(ENCODE(shown_file(row)))
 
-    @get(PATHS, opt=OPT)
     async def list_files(request: AnyRequest) -> Answer:
         query = query_of(request)
         found, more = await files.list_files(
@@ -67,18 +63,15 @@ def file_routes(services: Services) -> list[HTTPRouteHandler]:
         data = [shown_file(row) for row in found]
         return Answer(ENCODE(Files(data, data[0].id if data else None, data[-1].id if data else None, more)))
 
-    @get(ONE, opt=OPT)
     async def show_file(request: AnyRequest) -> Answer:
         return Answer(ENCODE(shown_file(await _asked(request))))
 
-    @delete(ONE, status_code=200, opt=OPT)
     async def delete_file(request: AnyRequest) -> Answer:
         file_id = request.path_params["file_id"]
         await files.delete_file(database, key_of(call_of(request.scope)).tenant.id, file_id)
         bulk.sweeper.hurry()
         return Answer(ENCODE(DeletedFile(file_id, deleted=True)))
 
-    @get(CONTENT, opt=OPT)
     async def read_file(request: AnyRequest) -> FileContent:
         row = await _asked(request)
         parts = await files.parts_here(database, bulk.storage, row)
@@ -88,7 +81,11 @@ def file_routes(services: Services) -> list[HTTPRouteHandler]:
         tenant_id = key_of(call_of(request.scope)).tenant.id
         return await files.find_file(database, tenant_id, request.path_params["file_id"])
 
-    return [create_file, list_files, show_file, delete_file, read_file]
+    return [
+        resource(PATHS, {"POST": create_file, "GET": list_files}, endpoint=PATHS[0]),
+        resource(ONE, {"GET": show_file, "DELETE": delete_file}, endpoint=PATHS[0]),
+        resource(CONTENT, {"GET": read_file}, endpoint=PATHS[0]),
+    ]
 
 
 def check_purpose(purpose: str | None) -> None:
