@@ -28,6 +28,8 @@ from gateway.api.rerank import rerank_route
 from gateway.api.shell import Shell
 from gateway.api.tei import tei_routes
 from gateway.auth import KeyCheck, check_routes
+from gateway.certificates import LOOK_INTERVAL as CERTIFICATES_INTERVAL
+from gateway.certificates import CertificateFiles, Certificates
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
@@ -36,6 +38,7 @@ from gateway.services.bulk.opened import open_bulk
 from gateway.services.bulk.run import Bench
 from gateway.services.bulk.stores import open_storage
 from gateway.services.opened import Services
+from gateway.services.periodic import Periodic
 from gateway.services.pools.directory import NodeDirectory
 from gateway.services.pools.patience import Patience
 from gateway.services.pools.pins import Pins
@@ -52,11 +55,12 @@ from gateway.services.usage.recorder import UsageRecorder
 from gateway.services.usage.retention import Retention
 from gateway.services.usage.spool import Spool
 from gateway.settings import GatewaySettings
+from gateway.tracing import NO_TRACER, Tracer
 from gateway.transport import AsyncioTransport
 
 
 @asynccontextmanager
-async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
+async def open_services(settings: GatewaySettings, tracer: Tracer = NO_TRACER) -> AsyncIterator[Services]:
     """Open everything a gateway needs; whatever was opened is closed in reverse, usage flushed last but the database.
 
     Raises DatabaseUnusable where the policies can not be read, SpoolUnusable where usage can not be kept,
@@ -73,14 +77,20 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         if settings.usage_retention is not None:
             retention = Retention.open(database, settings.usage_retention)
             stack.push_async_callback(retention.close)
-        engines = EngineClient(AsyncioTransport(), settings.engine_secret)
+        shown = CertificateFiles(certificate=settings.engine_cert, key=settings.engine_key, trusted=settings.engine_ca)
+        certificates = Certificates.of_client(shown)
+        renewing = Periodic(certificates.renew, CERTIFICATES_INTERVAL, "certificates")
+        stack.push_async_callback(renewing.close)
+        engines = EngineClient(AsyncioTransport(ssl_context=certificates.context), settings.engine_secret)
         stack.push_async_callback(engines.close)
+        metrics = GatewayMetrics(settings.nodes)
         nodes = NodeDirectory(
             engines.for_service,
             settings.nodes,
             poll_interval=settings.poll_interval,
             patience=Patience.of(settings),
             request_timeout=settings.request_timeout,
+            metrics=metrics,
         )
         upstreams = UpstreamPools(
             nodes,
@@ -94,7 +104,6 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         stack.push_async_callback(nodes.close)
         pins = Pins.open(nodes, feed)
         stack.push_async_callback(pins.close)
-        metrics = GatewayMetrics(settings.nodes)
         shared = None
         if settings.redis_url is not None:
             redis = RedisQuotaStore.open(settings.redis_url, settings.quota_timeout)
@@ -117,7 +126,7 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         )
         bulk = await stack.enter_async_context(open_bulk(bench))
         yield Services(
-            settings, database, feed, quota, usage, nodes, engines, metrics, standing, upstreams, bulk, shared
+            settings, database, feed, quota, usage, nodes, engines, metrics, standing, upstreams, bulk, shared, tracer
         )
 
 
@@ -138,6 +147,7 @@ def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:
             rerank_route(services),
             classify_route(services),
             extract_route(services),
+            *generation_routes(services),
             *model_routes(),
             *file_routes(services),
             *batch_routes(services),
@@ -146,7 +156,6 @@ def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:
             openapi_route(),
         ],
         middleware=[DefineMiddleware(KeyCheck, feed=services.feed, note_use=services.usage.note_use)],
-            *generation_routes(services),
         exception_handlers=exception_handlers(services.metrics, services.settings.max_body_bytes),
         openapi_config=None,
         logging_config=None,

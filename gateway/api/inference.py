@@ -11,7 +11,6 @@ from litestar.types import Receive
 from gateway.api.admission import admitted
 from gateway.api.answers import Answer
 from gateway.api.model_choice import Chosen, key_of
-from gateway.api.passage import Passage
 from gateway.api.urgency import choose_lane, time_left
 from gateway.call import Call, call_of
 from gateway.engine_client import ClassifyReply, EmbedReply, ExtractReply, RerankReply
@@ -60,14 +59,13 @@ async def ask(
 async def _on_a_node(
     services: Services, call: Call, model: ModelEntry, operation: Operation[Work, Reply], work: Work
 ) -> Reply:
-    with Passage(services.metrics, call.span, model.pool) as passage:
-        return await services.nodes.run(
-            model.pool,
-            model.facts.base or model.id,
-            lambda node, seconds: passage.call(node, lambda: operation(node.client)(node.url, work, seconds)),
-            adapter=model.facts.adapter,
-            patience=time_left(call),
-        )
+    return await services.nodes.run(
+        model.pool,
+        model.facts.base or model.id,
+        lambda node, seconds: operation(node.client)(node.url, work, seconds),
+        adapter=model.facts.adapter,
+        patience=time_left(call),
+    )
 
 
 def tokens_of(reply: EmbedReply | RerankReply | ClassifyReply | ExtractReply) -> int:

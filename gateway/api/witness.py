@@ -32,11 +32,11 @@ log = structlog.get_logger("shoal.access")
 @contextmanager
 def witnessed(services: Services, call: Call, method: str) -> Iterator[None]:
     """The block serves the request."""
-    errand.set_out(call.id)
     structlog.contextvars.bind_contextvars(request_id=call.id)
     traceparent = call.headers.get(b"traceparent", b"").decode("latin-1")
     with services.tracer.request(method, traceparent) as span:
         call.span = span
+        errand.set_out(call.id, span)
         try:
             yield
         finally:

@@ -104,7 +104,7 @@ class Following:
     def _take_in(self, node: Node, pool: Pool, status: NodeStatus) -> str:
         """What the status means for the node's health, and the words for it where that is nothing good."""
         before, node.status, node.unanswered = node.status, status, 0
-        now = self._loop.time()
+        now = node.heard = self._loop.time()
         if before is not None and before.instance != status.instance:
             node.breaker.reset(now)
         twin = pool.twin(node)
