@@ -1,7 +1,5 @@
 """Batches by OpenAI's SDK, from the upload to the results."""
 
-import openai
-import pytest
 
 
 def test_results_are_those_of_single_requests_once_and_in_order(gateway_under_test, client, line, start, ended, read):
