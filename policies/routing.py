@@ -43,6 +43,8 @@ def choose_node(
     bound = max(FREE, LOAD_BOUND * fleet.mean_load)
     if fleet.alike:
         return _least_loaded(_able(fleet.everyone(model_id), exclude), "resident")
+    if adapter is None and (first := _first_ready(fleet, model_id, bound, exclude)) is not None:
+        return first
     holders = _able(fleet.holders(model_id), exclude)
     if ready := [place for place in holders if model_id in place[2].facts.resident]:
         if adapter is not None:
@@ -59,6 +61,14 @@ def choose_node(
         or _first_below(bound, _able(fleet.shortlist(model_id), exclude), "cold")
         or _least_loaded(_able(fleet.everyone(model_id), exclude), "cold")
     )
+
+
+def _first_ready(fleet: Fleet, model_id: str, bound: float, exclude: Collection[str]) -> Choice | None:
+    """What most choices come to, found without a look at every holder: a thousand may hold a pinned model."""
+    for _, url, node in fleet.holders(model_id):
+        if node.load < bound and node.healthy and model_id in node.facts.resident and url not in exclude:
+            return Choice(url, "resident")
+    return None
 
 
 def _one_more(
