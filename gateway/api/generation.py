@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive
 
 from gateway.api.admission import admitted
-from gateway.api.answers import Answer
+from gateway.api.answers import Answer, Sendable
 from gateway.api.bodies import read_body
 from gateway.api.event_stream import Choice
 from gateway.api.generation_body import decode_generation, forwarded
@@ -51,13 +51,13 @@ def generation_routes(services: Services) -> list[HTTPRouteHandler]:
 
 def _route(services: Services, paths: Sequence[str], *, chat: bool) -> HTTPRouteHandler:
     @post(list(paths), status_code=200, opt={"endpoint": paths[0], "scope": "chat"})
-    async def serve(request: Request[Any, Any, Any]) -> Answer | GeneratedStream:
+    async def serve(request: Request[Any, Any, Any]) -> Sendable:
         return await generate(services, call_of(request.scope), request.receive, chat=chat)
 
     return serve
 
 
-async def generate(services: Services, call: Call, receive: Receive, *, chat: bool) -> Answer | GeneratedStream:
+async def generate(services: Services, call: Call, receive: Receive, *, chat: bool) -> Sendable:
     """Have text generated as the body asks."""
     content = await read_body(receive, call, services.settings.max_body_bytes)
     body = decode_generation(content, chat=chat)

@@ -69,7 +69,7 @@ class FakeUpstream:
             self.server.close()
             for task in asyncio.all_tasks(self.loop):
                 task.cancel()
-            self.loop.run_until_complete(asyncio.sleep(0.01))
+            self.loop.run_until_complete(asyncio.sleep(0))
             self.loop.close()
 
         self.thread = threading.Thread(target=run, name="fake upstream")
@@ -104,7 +104,7 @@ class FakeUpstream:
                     )
                     continue
                 await self._answer(asked, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
