@@ -6,7 +6,7 @@ from enum import Enum
 from ipaddress import ip_address
 
 from gateway.services.access.callers import networks
-from gateway.settings import MAX_HEAD, GatewaySettings
+from gateway.settings import CONNECTION_MEMORY, MAX_HEAD, GatewaySettings
 
 TURNED_AWAY_IN_WORDS = 64
 """Connections beyond a limit that are told so; more of them are closed without a word."""
@@ -26,7 +26,7 @@ class Limits:
     """Bytes of a request's head, or of the trailers behind its body."""
     fields: int = 100
     """Headers of a request."""
-    memory: int = 1024**3
+    memory: int = CONNECTION_MEMORY
     """Bytes of requests that are not complete and of answers that are not taken, over all connections."""
 
 
@@ -38,6 +38,7 @@ def limits_of(settings: GatewaySettings) -> Limits:
         trusted=settings.trusted_proxies,
         head=settings.max_head_bytes,
         fields=settings.max_headers,
+        memory=settings.connection_memory,
     )
 
 

@@ -18,7 +18,10 @@ from shoal import process
 from shoal.door import Door
 from shoal.doorkeeper import limits_of
 from shoal.failures import StartFailure
+from shoal.observation import Observation
 from shoal.tls import door_tls
+from shoal.tracing.opened import gateway_tracing
+from shoal.tracing.settings import TracingSettings
 from shoal.workers.crew import serve_by_crew
 from shoal.workers.orders import Orders
 
@@ -42,6 +45,7 @@ async def serve_gateway(
     session_key: bytes,
     workers: int = 1,
     beside: Awaitable[None] | None = None,
+    observation: Observation,
 ) -> None:
     """Serve on `sock` until `stop`, in this process or by several workers.
 
@@ -49,14 +53,15 @@ async def serve_gateway(
     serves; a failure in it stops the gateway.
     """
     if workers > 1:
-        await serve_by_crew(Orders(settings=settings, session_key=session_key), sock, stop, workers, beside)
+        orders = Orders(settings=settings, session_key=session_key, observation=observation)
+        await serve_by_crew(orders, sock, stop, workers, beside)
         return
 
     async def accompany(_: Services) -> None:
         if beside is not None:
             await beside
 
-    await serve_alone(settings, sock, stop, session_key=session_key, beside=accompany)
+    await serve_alone(settings, sock, stop, session_key=session_key, beside=accompany, tracing=observation.tracing)
 
 
 async def serve_alone(
@@ -68,10 +73,12 @@ async def serve_alone(
     beside: Callable[[Services], Awaitable[None]],
     crew: Crew | None = None,
     before_stop: Callable[[], Awaitable[None]] | None = None,
+    tracing: TracingSettings | None = None,
 ) -> None:
     """Serve in this process; `crew` where it is one of several."""
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(open_services(settings))
+        tracer = await stack.enter_async_context(gateway_tracing(tracing))
+        services = await stack.enter_async_context(open_services(settings, tracer))
         app = side_by_side(
             create_app(services, crew),
             create_admin_api(services),

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote
 
 import typer
 
@@ -13,7 +14,10 @@ from gateway.redis_address import FORM, RedisAddress, RedisAddressInvalid
 from gateway.services.access.callers import networks
 from gateway.services.bulk.s3_storage import S3Address
 from gateway.services.pools.discovery import Service
-from gateway.settings import POOL_PATIENCE, QuotaOutage, sqlite_url
+from gateway.settings import POOL_PATIENCE, AccessLog, QuotaOutage, sqlite_url
+from shoal.logs import LogFormat, LogLevel, LogSettings
+from shoal.observation import Observation
+from shoal.tracing.settings import TracingSettings
 
 UNITS = {"": 1, "B": 1}
 for power, prefix in enumerate("KMGT", 1):
@@ -119,6 +123,25 @@ def checked_files(where: str | None) -> str | None:
 def files_at(data_dir: Path, files: str | None) -> str:
     """Where files are kept that the two options name together."""
     return files or str(data_dir / "files")
+
+
+def checked_endpoint(url: str | None) -> str | None:
+    """The same, if a collector may have it."""
+    if url is not None and re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url) is None:
+        raise typer.BadParameter(f"{url!r} is no address of a collector; write it like http://collector:4318.")
+    return url
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """`name=value,name=value`, the values percent-encoded, as OpenTelemetry writes them."""
+    headers = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, separator, value = part.partition("=")
+        value = unquote(value.strip())
+        if not separator or re.fullmatch(r"[A-Za-z0-9-]+", name.strip()) is None or not value.isprintable():
+            raise typer.BadParameter("headers are written like authorization=Bearer%20abc,x-tenant=shoal.")
+        headers[name.strip().lower()] = value
+    return headers
 
 
 def database_at(data_dir: Path, database_url: str | None) -> str:
@@ -368,6 +391,16 @@ MaxConnections = Annotated[
         help="Connections that may be open; more are told to come back.",
     ),
 ]
+ConnectionMemory = Annotated[
+    int,
+    typer.Option(
+        "--connection-memory",
+        envvar="SHOAL_CONNECTION_MEMORY",
+        parser=parse_bytes,
+        metavar="SIZE",
+        help="How much requests that are not complete and answers that nobody takes may hold in a process.",
+    ),
+]
 MaxConnectionsPerAddress = Annotated[
     int | None,
     typer.Option(
@@ -494,7 +527,7 @@ Files = Annotated[
         callback=checked_files,
         metavar="FOLDER|s3://…",
         help="Where files of batches are kept: a folder, or a bucket that all gateways reach, as "
-        "s3://[KEY:SECRET@]bucket[/prefix][?endpoint=URL&region=NAME]; without it, `files` in the data folder.",
+        "s3://\\[KEY:SECRET@]bucket\\[/prefix]\\[?endpoint=URL&region=NAME]; without it, `files` in the data folder.",
     ),
 ]
 MaxFile = Annotated[
@@ -523,6 +556,68 @@ Workers = Annotated[
         help="Processes that serve requests, one for each core; more than one need --redis-url.",
     ),
 ]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option("--log-format", envvar="SHOAL_LOG_FORMAT", help="How logs are written; auto: text on a terminal."),
+]
+LogLevelOption = Annotated[
+    LogLevel, typer.Option("--log-level", envvar="SHOAL_LOG_LEVEL", help="The least that is logged.")
+]
+AccessLogOption = Annotated[
+    AccessLog,
+    typer.Option(
+        "--access-log",
+        envvar="SHOAL_ACCESS_LOG",
+        help="Which requests are logged; problems: those that failed, and slow ones.",
+    ),
+]
+OtlpEndpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp-endpoint",
+        envvar="SHOAL_OTLP_ENDPOINT",
+        callback=checked_endpoint,
+        metavar="URL",
+        help="An OpenTelemetry collector for traces, OTLP over HTTP: http://collector:4318. Without it, none are kept.",
+    ),
+]
+OtlpHeaders = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp-headers",
+        envvar="SHOAL_OTLP_HEADERS",
+        metavar="NAME=VALUE,…",
+        help="Sent to it with all traces, as a credential may have to be; values percent-encoded.",
+    ),
+]
+TraceShare = Annotated[
+    float,
+    typer.Option(
+        "--trace-share",
+        envvar="SHOAL_TRACE_SHARE",
+        min=0.0,
+        max=1.0,
+        help="Of all requests, for which a trace is kept; callers that trace may have a few more.",
+    ),
+]
+
+
+def observation_of(
+    log_format: LogFormat,
+    log_level: LogLevel,
+    endpoint: str | None,
+    headers: str | None,
+    *,
+    share: float = 1.0,
+    access_log: AccessLog = "problems",
+) -> Observation:
+    """What options say about logs and traces together. Raises BadParameter for headers that are none."""
+    logs = LogSettings(log_format, log_level, every_request=access_log == "all")
+    if endpoint is None:
+        return Observation(logs=logs)
+    return Observation(
+        logs=logs, tracing=TracingSettings(endpoint=endpoint, headers=parse_headers(headers or ""), share=share)
+    )
 
 
 def inherited_environment() -> dict[str, str]:
@@ -530,6 +625,9 @@ def inherited_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}  # noqa: TID251 (the one place)
 
 
-def child_environment(engine_secret: str) -> dict[str, str]:
-    """The environment of a supervised engine: with the secret; its own settings are said as options."""
-    return {**inherited_environment(), "SHOAL_ENGINE_SECRET": engine_secret}
+def child_environment(engine_secret: str, otlp_headers: str | None = None) -> dict[str, str]:
+    """The environment of a supervised engine: with what is secret; its other settings are said as options."""
+    told = {"SHOAL_ENGINE_SECRET": engine_secret}
+    if otlp_headers is not None:
+        told["SHOAL_OTLP_HEADERS"] = otlp_headers
+    return {**inherited_environment(), **told}

@@ -29,15 +29,22 @@ from shoal.options import (
     HostBudget,
     IdleTimeout,
     LoadTimeout,
+    LogFormatOption,
+    LogLevelOption,
     MemoryBudget,
+    OtlpEndpoint,
+    OtlpHeaders,
     Port,
     Threads,
     TlsCert,
     TlsClientCa,
     TlsKey,
+    observation_of,
 )
 from shoal.supervisor import parent_gone
 from shoal.tls import door_tls
+from shoal.tracing.opened import node_tracing
+from shoal.tracing.settings import TracingSettings
 
 CLOSING = 2.0
 """Seconds of the grace period that are kept for sending the last answers and closing."""
@@ -59,6 +66,10 @@ def engine(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
+    log_format: LogFormatOption = "auto",
+    log_level: LogLevelOption = "info",
+    otlp_endpoint: OtlpEndpoint = None,
+    otlp_headers: OtlpHeaders = None,
     supervised: Annotated[
         bool, typer.Option("--supervised", hidden=True, help="End when standard input is closed.")
     ] = False,
@@ -81,8 +92,9 @@ def engine(
         secret=engine_secret,
         threads=threads,
     )
-    configure_logs()
-    process.run(_engine(settings, host, port, grace_period, files, supervised=supervised))
+    observation = observation_of(log_format, log_level, otlp_endpoint, otlp_headers)
+    configure_logs(observation.logs)
+    process.run(_engine(settings, host, port, grace_period, files, observation.tracing, supervised=supervised))
     if any(thread.name == LOADER for thread in threading.enumerate()):
         # A load that never ends can not be stopped, and unwinding it below native code could crash the exit.
         sys.stdout.flush()
@@ -99,11 +111,18 @@ def is_loopback(host: str) -> bool:
 
 
 async def _engine(
-    settings: EngineSettings, host: str, port: int, grace_period: float, files: CertificateFiles, *, supervised: bool
+    settings: EngineSettings,
+    host: str,
+    port: int,
+    grace_period: float,
+    files: CertificateFiles,
+    tracing: TracingSettings | None,
+    *,
+    supervised: bool,
 ) -> None:
     with closed_after(process.listen(host, port)) as sock:
         stop = process.StopSignal()
-        async with door_tls(files) as tls, open_runtime(settings) as runtime:
+        async with door_tls(files) as tls, node_tracing(tracing) as tracer, open_runtime(settings, tracer) as runtime:
             if not supervised:
                 print(f"Serving on {process.address(sock, files.certificate)}. Stop with Ctrl-C.", flush=True)
 

@@ -5,14 +5,25 @@ from contextlib import closing
 import typer
 
 from gateway.db import schema
-from gateway.settings import MAX_BODY, MAX_FILE, MAX_HEAD, MAX_STORED, USAGE_SPOOL_LIMIT, GatewaySettings
+from gateway.settings import (
+    CONNECTION_MEMORY,
+    MAX_BODY,
+    MAX_FILE,
+    MAX_HEAD,
+    MAX_STORED,
+    USAGE_SPOOL_LIMIT,
+    GatewaySettings,
+)
 from shoal import process
 from shoal.data_folder import DataFolder
 from shoal.gateway_process import check_workers, serve_gateway
 from shoal.logs import configure_logs
+from shoal.observation import Observation
 from shoal.options import (
     DATA_DIR,
+    AccessLogOption,
     AllowedUpstreams,
+    ConnectionMemory,
     ConsoleHosts,
     DatabaseUrl,
     DataDir,
@@ -25,15 +36,19 @@ from shoal.options import (
     Files,
     GracePeriod,
     Host,
+    LogFormatOption,
+    LogLevelOption,
     MaxBody,
     MaxConnections,
     MaxConnectionsPerAddress,
+    MaxFile,
     MaxHead,
     MaxHeaders,
-    MaxFile,
     MaxStored,
     MetricsKey,
     Nodes,
+    OtlpEndpoint,
+    OtlpHeaders,
     PoolPatience,
     PoolWaiting,
     Port,
@@ -44,6 +59,7 @@ from shoal.options import (
     SessionKey,
     TlsCert,
     TlsKey,
+    TraceShare,
     TrustedProxies,
     UsageRetention,
     UsageSpool,
@@ -51,6 +67,7 @@ from shoal.options import (
     Workers,
     database_at,
     files_at,
+    observation_of,
     parse_nodes,
     parse_pool_patience,
     spool_at,
@@ -94,7 +111,14 @@ def gateway(
     max_head: MaxHead = MAX_HEAD,
     max_headers: MaxHeaders = 100,
     max_connections: MaxConnections = 10_000,
+    connection_memory: ConnectionMemory = CONNECTION_MEMORY,
     max_connections_per_address: MaxConnectionsPerAddress = None,
+    access_log: AccessLogOption = "problems",
+    log_format: LogFormatOption = "auto",
+    log_level: LogLevelOption = "info",
+    otlp_endpoint: OtlpEndpoint = None,
+    otlp_headers: OtlpHeaders = None,
+    trace_share: TraceShare = 0.01,
 ) -> None:
     """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
     if not node:
@@ -134,17 +158,24 @@ def gateway(
         max_head_bytes=max_head,
         max_headers=max_headers,
         max_connections=max_connections,
+        connection_memory=connection_memory,
         max_connections_per_address=max_connections_per_address,
+        access_log=access_log,
     )
-    configure_logs()
+    observation = observation_of(
+        log_format, log_level, otlp_endpoint, otlp_headers, share=trace_share, access_log=access_log
+    )
+    configure_logs(observation.logs)
     check_workers(workers, settings)
     key = folder.session_key(session_key)
-    process.run(_gateway(settings, host, port, key, workers))
+    process.run(_gateway(settings, host, port, key, workers, observation))
 
 
-async def _gateway(settings: GatewaySettings, host: str, port: int, session_key: bytes, workers: int) -> None:
+async def _gateway(
+    settings: GatewaySettings, host: str, port: int, session_key: bytes, workers: int, observation: Observation
+) -> None:
     with closing(process.listen(host, port)) as sock:
         await schema.check(settings.database_url)
         stop = process.StopSignal()
         print(f"Serving on {process.address(sock, settings.tls_cert)}. Stop with Ctrl-C.", flush=True)
-        await serve_gateway(settings, sock, stop, session_key=session_key, workers=workers)
+        await serve_gateway(settings, sock, stop, session_key=session_key, workers=workers, observation=observation)

@@ -14,6 +14,7 @@ from gateway.services.opened import Services
 from shoal import process
 from shoal.failures import StartFailure
 from shoal.gateway_process import serve_alone
+from shoal.logs import configure_logs
 from shoal.workers.channel import Channel, ChannelClosed
 from shoal.workers.intake import Intake
 from shoal.workers.orders import decode
@@ -34,6 +35,7 @@ async def work(descriptor: int) -> None:
         orders = decode(await channel.ask("orders", START_PATIENCE))
     except (ChannelClosed, TimeoutError):
         raise StartFailure("The worker's parent is gone.") from None
+    configure_logs(orders.observation.logs)
 
     async def accompany(services: Services) -> None:
         worker.services = services
@@ -56,6 +58,7 @@ async def work(descriptor: int) -> None:
         crew=WholeCrew(channel),
         beside=accompany,
         before_stop=say_closing,
+        tracing=orders.observation.tracing,
     )
     await channel.close()
     await hearing
