@@ -7,6 +7,7 @@ from benchmarks.processes import NotMeasurable
 from shoal.failures import StartFailure
 
 BENCHMARKS = (
+    "batches",
     "chaos",
     "crashes",
     "end_to_end",

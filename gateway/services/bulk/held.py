@@ -21,7 +21,7 @@ from gateway.services.ids import new_id
 from gateway.services.usage.event import UsageEvent
 from gateway.services.usage.ledger import enter_within
 
-LEASE = timedelta(seconds=10)
+LEASE = timedelta(seconds=6)
 """For which nobody else takes a batch whose process went silent."""
 AT_ONCE = 50
 """Usage records that are made without a pause: 1 ms."""

@@ -21,7 +21,7 @@ from gateway.services.periodic import Periodic
 AT_A_TIME = 4
 """Batches that one process works on."""
 LOOK_INTERVAL = 1.0
-RENEWALS = 4
+RENEWALS = 3
 """That may be tried within a lease."""
 CLOSE_PATIENCE = 5.0
 
