@@ -1,7 +1,6 @@
 """Batches by OpenAI's SDK, from the upload to the results."""
 
 
-
 def test_results_are_those_of_single_requests_once_and_in_order(gateway_under_test, client, line, start, ended, read):
     lines = [line(f"r{number}", f"text {number} {'word ' * (number % 7)}", user="u") for number in range(600)]
     made = start(client, lines, metadata={"job": "nightly"})
