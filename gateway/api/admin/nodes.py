@@ -57,7 +57,7 @@ class Node(msgspec.Struct, frozen=True):
 @operation("GET", "/nodes", right="fleet.look")
 async def list_nodes(ask: Ask, query: Piece) -> Listed[Node]:
     """Every engine node of every pool."""
-    return listed(ask.services.nodes.nodes, query, position=lambda node: f"{node.pool} {node.url}", shown=_shown)
+    return listed(ask.services.nodes.nodes, query, position=lambda node: f"{node.pool} {node.name}", shown=_shown)
 
 
 def _shown(node: KnownNode) -> Node:

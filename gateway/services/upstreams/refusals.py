@@ -57,7 +57,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, secrets: tuple
 
 def away(reason: str) -> EngineGone:
     """The upstream can not be used now, for a reason that operators read and callers do not."""
-    return EngineGone(AWAY, code="upstream_unavailable", retry_after=1.0, reason=f"The upstream {reason}.")
+    return EngineGone(AWAY, code="upstream_unavailable", retry_after=1.0, reason=f"The upstream {reason.rstrip('.')}.")
 
 
 def said(body: bytes) -> tuple[str, str | None, str | None]:
