@@ -7,6 +7,8 @@ from benchmarks.processes import NotMeasurable
 from shoal.failures import StartFailure
 
 BENCHMARKS = (
+    "batches",
+    "chaos",
     "crashes",
     "end_to_end",
     "exact_quotas",
@@ -14,6 +16,7 @@ BENCHMARKS = (
     "gateway",
     "litellm",
     "many_models",
+    "rolling",
     "scheduler",
     "simulation",
     "snapshot",

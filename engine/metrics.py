@@ -4,11 +4,11 @@ Every label value that can occur is there from the start, at 0, so that "none" c
 ARCHITECTURE.md lists all of them; a test compares that list with a node's page, and another makes each of them move.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from engine.protocol import Lane, NodeStatus, Tier
@@ -37,6 +37,7 @@ class EngineMetrics:
         self.batch_tokens = self._histogram("batch_tokens", "Tokens of a batch.", TOKENS)
         self.batch_sequences = self._histogram("batch_sequences", "Sequences of a batch.", TOKENS)
         self.batch_seconds = self._histogram("batch_seconds", "Time of a forward pass.", SECONDS)
+        self.tokenize_seconds = self._histogram("tokenize_seconds", "Time to make tokens of a request.", SECONDS)
         self.wait_seconds = self._histogram("wait_seconds", "Time for which a request waits to begin.", SECONDS, "lane")
         self.deadline_drops = self._counter("deadline_drops", "Requests that could not begin in time.", "lane")
         self.loads = self._counter("loads", "Models brought to the device, by outcome.", "outcome")
@@ -72,9 +73,17 @@ class EngineMetrics:
         if move.target == "device":
             self.load_seconds.labels(move.source).observe(move.seconds)
 
-    def watch(self, status: Callable[[], NodeStatus]) -> None:
-        """Read the gauges from a node's status."""
-        self._registry.register(_StatusGauges(status))
+    def tell_build(self, version: str, device: str) -> None:
+        """Which node this is."""
+        documentation = "Always 1; which version this is, on which device."
+        build = Gauge("shoal_engine_build_info", documentation, ("version", "device"), registry=self._registry)
+        build.labels(version, device).set(1)
+
+    def watch(
+        self, status: Callable[[], NodeStatus], oldest: Callable[[], float], spans: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """Read from a node's status, how long its oldest request has waited, and what became of spans of traces."""
+        self._registry.register(_StatusGauges(status, oldest, spans))
 
     def render(self) -> bytes:
         """The exposition format."""
@@ -88,13 +97,18 @@ class EngineMetrics:
 
 
 class _StatusGauges(Collector):
-    def __init__(self, status: Callable[[], NodeStatus]) -> None:
+    def __init__(
+        self, status: Callable[[], NodeStatus], oldest: Callable[[], float], spans: Callable[[], Mapping[str, int]]
+    ) -> None:
         self._status = status
+        self._oldest = oldest
+        self._spans = spans
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         status = self._status()
         for name, documentation, value in (
             ("ready", "1 while the node takes requests.", status.ready),
+            ("oldest_waiting_seconds", "Age of the oldest request that has not begun.", self._oldest()),
             ("waiting_requests", "Requests that are not finished.", status.waiting_requests),
             ("tokens_per_second", "Speed over the last batches.", status.tokens_per_second),
             ("memory_budget_bytes", "Bytes of device memory that models may take together.", status.memory_budget),
@@ -122,3 +136,9 @@ class _StatusGauges(Collector):
         for tier in get_args(Tier):
             models.add_metric((tier,), sum(model.tier == tier for model in status.models))
         yield models
+        spans = CounterMetricFamily(
+            "shoal_engine_trace_spans", "Spans of traces, by what became of them.", labels=("outcome",)
+        )
+        for outcome, count in self._spans().items():
+            spans.add_metric((outcome,), count)
+        yield spans

@@ -37,11 +37,12 @@ from engine.tasks.extract import extract
 from engine.tasks.rerank import rerank
 from engine.tasks.running import Running
 from engine.tasks.using import Loaded, base_of
+from engine.tracing import NO_SPANS, NodeTracing
 from engine.work import threads
 
 
 @asynccontextmanager
-async def open_runtime(settings: EngineSettings) -> AsyncIterator["Runtime"]:
+async def open_runtime(settings: EngineSettings, tracing: NodeTracing | None = None) -> AsyncIterator["Runtime"]:
     """A node, ready to serve; closed with all its threads at the end of the block."""
     device = open_device(settings)
     metrics = EngineMetrics()
@@ -83,6 +84,7 @@ async def open_runtime(settings: EngineSettings) -> AsyncIterator["Runtime"]:
             on_step=lambda step: metrics.memory_steps.labels(step.name.lower()).inc(),
         ),
         metrics=metrics,
+        tracing=tracing,
     )
     try:
         yield runtime
@@ -102,10 +104,12 @@ class Runtime:
         residency: Residency[Loaded],
         scheduler: Scheduler,
         metrics: EngineMetrics,
+        tracing: NodeTracing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.tracing = tracing
         self._instance = secrets.token_hex(8)
         self._device = device
         self._residency = residency
@@ -114,7 +118,9 @@ class Runtime:
         self._running = Running(
             residency=residency, scheduler=scheduler, metrics=metrics, tokenizing=self._tokenizing, clock=clock
         )
-        metrics.watch(self.status)
+        spans = (lambda: NO_SPANS) if tracing is None else (lambda: tracing.spans)
+        metrics.watch(self.status, lambda: scheduler.oldest_waiting, spans)
+        metrics.tell_build(node_version(), device.name)
 
     async def embed(self, request: EmbedRequest) -> EmbedReply:
         """One vector per input."""
@@ -154,6 +160,11 @@ class Runtime:
         """Let a model be evicted again."""
         await self._residency.pin(ref, False)
         return self.status()
+
+    @property
+    def draining(self) -> bool:
+        """Nothing new is taken."""
+        return self._running.draining
 
     def status(self) -> NodeStatus:
         """What a gateway must know to route here."""

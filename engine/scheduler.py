@@ -11,6 +11,7 @@
 import asyncio
 import copy
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from engine.lanes import BULK_SHARE, LaneShare
 from engine.out_of_memory import FreeMemory, Step, free_nothing, run_fitting
 from engine.protocol import Lane
 from engine.speed import BatchRecord, Speed
+from engine.tracing import batch_of
 from engine.turns import ModelTurns
 from engine.waiting import Item, Job, Model, Row
 
@@ -109,6 +111,12 @@ class Scheduler:
         return self._lanes["bulk"].tokens
 
     @property
+    def oldest_waiting(self) -> float:
+        """Seconds for which the oldest request waits that has not begun; 0 where none waits."""
+        arrived = [job.arrived for job in self._jobs if job.started is None]
+        return max(0.0, self._clock() - min(arrived)) if arrived else 0.0
+
+    @property
     def tokens_per_second(self) -> float:
         """Of all workers together, measured over the last batches; 0 before the first."""
         return self._speed.tokens_per_second
@@ -157,7 +165,8 @@ class Scheduler:
             asyncio.get_running_loop().call_soon(self._start)
         try:
             await self._over(job)
-        except BaseException:
+        except BaseException as error:
+            job.leave_queue(error)
             # The error's traceback holds this frame, and the job the error: a cycle that keeps the model in memory.
             del job, items
             raise
@@ -193,7 +202,8 @@ class Scheduler:
             other = self._waiting("bulk" if batch.lane == "interactive" else "interactive")
             self._share.took(batch.lane, batch.tokens, other_waits=other > 0)
             self._running.add(batch)
-            batch.serving = asyncio.create_task(self._serve(batch))
+            # In no request's context: the task that calls this may serve any of them, or none.
+            batch.serving = asyncio.create_task(self._serve(batch), context=Context())
         if self._ahead is None and not free:
             lane = self._lane_at_turn()
             if lane is not None and self._lanes[lane].next_tokens >= (budget := self._share.budget(lane)):
@@ -260,10 +270,13 @@ class Scheduler:
             return [Draining("The caller has left.")] * len(batch.items)  # nobody reads it
         started = self._clock()
         for item in batch.items:
-            if item.job.started is None:
-                item.job.started = started
+            item.job.begin(started)
         encoded = [item.encoded for item in batch.items]
-        outcomes = await run_fitting(self._work, batch.model, encoded, packed, self._free_memory, on_step=self._on_step)
+        facts = {"shoal.lane": batch.lane, "shoal.tokens": batch.tokens, "shoal.sequences": len(encoded)}
+        with batch_of((item.job.span for item in batch.items), facts):
+            outcomes = await run_fitting(
+                self._work, batch.model, encoded, packed, self._free_memory, on_step=self._on_step
+            )
         record = BatchRecord(len(batch.items), batch.tokens, self._clock() - started, batch.lane)
         self._speed.add(record)
         self._on_batch(record)

@@ -5,6 +5,7 @@ A caller that disconnects cancels its work: what it has waiting is dropped when 
 
 import asyncio
 import hmac
+import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal, TypeVar
@@ -27,6 +28,9 @@ from engine.protocol import (
     RerankRequest,
 )
 from engine.runtime import Runtime
+from engine.tracing import Span, serving
+
+log = structlog.get_logger("engine")
 
 T = TypeVar("T", bound=msgspec.Struct)
 R = TypeVar("R")
@@ -35,6 +39,12 @@ HttpRequest = Request[Any, Any, Any]
 
 MAX_BODY_BYTES = 34 * 1024 * 1024
 """32 MiB of text and its frame."""
+
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9._:/+=-]{0,127}")
+"""What a gateway sends on; anything else is not logged."""
+
+FAILED = 500
+"""From this status on, the node is at fault or overtaxed."""
 
 CLIENT_GONE = 499
 """Nobody reads it; nginx's number for logs."""
@@ -55,6 +65,7 @@ def create_engine_app(runtime: Runtime) -> Litestar:
             status,
             metrics,
             live,
+            ready,
         ],
         guards=[require_secret],
         exception_handlers={Exception: answer_error},
@@ -124,6 +135,16 @@ async def live() -> Response[bytes]:
     return Response(b"ok", media_type="text/plain")
 
 
+@get("/health/ready", opt=PUBLIC)
+async def ready(request: HttpRequest) -> Response[bytes]:
+    """Whether the node takes requests, and why not."""
+    if _runtime(request).draining:
+        report, status_code = {"status": "draining", "reasons": ["This node is stopping."]}, 503
+    else:
+        report, status_code = {"status": "ready", "reasons": []}, 200
+    return Response(msgspec.json.encode(report), status_code=status_code, media_type="application/json")
+
+
 def require_secret(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse every caller that does not show this node's secret, compared in constant time.
 
@@ -145,9 +166,10 @@ def require_secret(connection: Connection, handler: BaseRouteHandler) -> None:
 def answer_error(request: HttpRequest, error: Exception) -> Response[bytes]:
     """Every error, Litestar's own included, as an `ErrorReply`."""
     typed = _typed(error)
+    headers = {"x-request-id": request_id} if (request_id := request_id_of(request)) else {}
     if isinstance(typed, InferenceFailed) and typed is not error:
         structlog.get_logger().error("request_failed", path=request.url.path, exc_info=error)
-    return _packed(typed.reply, typed.status)
+    return _packed(typed.reply, typed.status, headers)
 
 
 def _typed(error: Exception) -> EngineError:
@@ -170,21 +192,42 @@ async def _call(
     request: HttpRequest, name: str, wanted: type[T], serve: Callable[[T], Coroutine[Any, Any, msgspec.Struct]]
 ) -> Response[bytes]:
     """Read a call, serve it while its caller stays, and count how it ended."""
-    measured = _runtime(request).metrics
+    runtime = _runtime(request)
+    structlog.contextvars.bind_contextvars(request_id=request_id_of(request))
     started = time.perf_counter()
-    code = "disconnected"
-    try:
-        reply = await _while_connected(request, serve(_read(await request.body(), wanted)))
-        if reply is None:
-            return Response(b"", status_code=CLIENT_GONE)
-        code = "ok"
-        return _packed(reply)
-    except Exception as error:
-        code = _typed(error).code
-        raise
-    finally:
-        measured.requests.labels(name, code).inc()
-        measured.request_seconds.labels(name).observe(time.perf_counter() - started)
+    code, failed = "disconnected", False
+    with serving(_span_of(request, runtime, name)):
+        try:
+            reply = await _while_connected(request, serve(_read(await request.body(), wanted)))
+            if reply is None:
+                return Response(b"", status_code=CLIENT_GONE)
+            code = "ok"
+            return _packed(reply)
+        except Exception as error:
+            code, failed = _typed(error).code, _typed(error).status >= FAILED
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            runtime.metrics.requests.labels(name, code).inc()
+            runtime.metrics.request_seconds.labels(name).observe(seconds)
+            if failed:
+                log.warning("call failed", call=name, code=code, seconds=round(seconds, 3))
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """What the gateway calls the request that this call is made for; empty where it does not say, or not sanely."""
+    given = request.headers.get("x-request-id", "")
+    return given if SANE_REQUEST_ID.fullmatch(given) else ""
+
+
+def _span_of(request: HttpRequest, runtime: Runtime, name: str) -> Span | None:
+    if runtime.tracing is None:
+        return None
+    span = runtime.tracing.request(f"POST /{name}", request.headers.get("traceparent", ""))
+    if span is not None:
+        facts = {"http.request.method": "POST", "http.route": f"/{name}", "shoal.request_id": request_id_of(request)}
+        span.tell(facts)
+    return span
 
 
 def _read(body: bytes, wanted: type[T]) -> T:
@@ -213,8 +256,8 @@ async def _disconnected(receive: Callable[[], Awaitable[Any]]) -> None:
         pass
 
 
-def _packed(reply: msgspec.Struct, status_code: int = 200) -> Response[bytes]:
-    return Response(msgspec.msgpack.encode(reply), status_code=status_code, media_type=MEDIA_TYPE)
+def _packed(reply: msgspec.Struct, status_code: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    return Response(msgspec.msgpack.encode(reply), status_code=status_code, media_type=MEDIA_TYPE, headers=headers)
 
 
 def _runtime(connection: Connection) -> Runtime:

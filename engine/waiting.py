@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from engine.encoded import Encoded
 from engine.errors import EngineError
+from engine.tracing import Span, current
 
 Row = Any
 """What a model says of one sequence."""
@@ -37,10 +38,28 @@ class Job:
     left: int = 0
     batches: set["asyncio.Future[None]"] = field(default_factory=set)
     """Cut, with items of this job, and not over."""
+    span: Span | None = None
+    """The request's, where it is recorded."""
+    queueing: Span | None = None
+    """The part of it in which the job waits."""
 
     def __post_init__(self) -> None:
+        self.span = current()
+        self.queueing = None if self.span is None else self.span.part("queue")
         self.left = len(self.encoded)
         self.rows = [None] * self.left
+
+    def begin(self, now: float) -> None:
+        """Some of it runs from now on."""
+        if self.started is None:
+            self.started = now
+            self.leave_queue()
+
+    def leave_queue(self, error: BaseException | None = None) -> None:
+        """It waits no more."""
+        if self.queueing is not None:
+            self.queueing.__exit__(type(error), error, None)
+            self.queueing = None
 
     def fail(self, error: EngineError) -> None:
         """Answer with an error, unless there is an answer or nobody who waits for one."""

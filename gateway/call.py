@@ -6,13 +6,29 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from gateway.engine_client import Lane
+from gateway.errors import ClientGone
 from gateway.services.quota.reserving import Reservation
 from gateway.services.snapshot.entries import KeyEntry, ModelEntry, PolicySnapshot
+from gateway.tracing import UNRECORDED, Span
 
 SCOPE_KEY = "shoal"
 NO_POLICIES = PolicySnapshot()
 
 Reply = TypeVar("Reply")
+
+
+@dataclass(slots=True)
+class Stream:
+    """An answer whose bytes leave while it is made: what is known of it when it ends, or when its caller has left."""
+
+    begun: float
+    """Seconds from the request to the first byte."""
+    upstream: float
+    """Of these, spent waiting for nodes."""
+    status: int = ClientGone.status
+    """For the books: what it came to, whatever status its first byte bore; until its end, that nobody waits for it."""
+    bytes_out: int = 0
+    accounted: bool = False
 
 
 @dataclass(slots=True)
@@ -34,9 +50,15 @@ class Call:
     """Seconds spent waiting for nodes."""
     reservation: Reservation | None = None
     """Set once the request is admitted; from then on a usage record is due."""
+    stream: Stream | None = None
+    """Set before the first byte of an answer that is accounted for at its end."""
     plain_errors: bool = False
     """Errors in TEI's shape, `{"error": "…", "error_type": "…"}`."""
     started: float = field(default_factory=perf_counter)
+    status: int = 0
+    """Of the answer, once there is one."""
+    span: Span = UNRECORDED
+    """The request's in its trace."""
 
     @property
     def elapsed(self) -> float:

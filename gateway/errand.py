@@ -3,18 +3,26 @@
 Known to the task that serves the request and to those that it starts; a call made for no request has neither.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from gateway.tracing import UNRECORDED, Span
+
+SANE_ID = re.compile(rb"[A-Za-z0-9_/][A-Za-z0-9._:/+=-]{0,127}")
+"""An id of a request that is taken as its caller gives it: what no log, header or spreadsheet takes for more."""
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
+_SPAN: ContextVar[Span] = ContextVar("the request's span", default=UNRECORDED)
 _HEADERS: ContextVar[Headers] = ContextVar("headers of calls elsewhere", default=())
 
 
-def set_out(request_id: str) -> None:
-    """From here on this task works for the request."""
+def set_out(request_id: str, span: Span) -> None:
+    """From here on this task works for the request, which has this span."""
     _HEADERS.set(((b"x-request-id", request_id.encode()),))
+    _SPAN.set(span)
 
 
 @contextmanager
@@ -33,3 +41,8 @@ def traced(traceparent: str) -> Iterator[None]:
 def headers() -> Headers:
     """For a call that this task makes."""
     return _HEADERS.get()
+
+
+def span() -> Span:
+    """Of the request that this task serves."""
+    return _SPAN.get()

@@ -44,6 +44,8 @@ class GatewayError(Exception):
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
+    reason: str | None = None
+    """More than the message says: for the log and for operators; callers are not told."""
 
     def __init__(
         self,
@@ -62,6 +64,11 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.should_retry = should_retry
         self.headers = headers or {}
+
+    @property
+    def for_operators(self) -> str:
+        """What went wrong, for whoever may know all of it."""
+        return self.reason or self.message
 
 
 class RequestError(GatewayError):
@@ -178,10 +185,8 @@ class BodyTooLarge(GatewayError):
     status = 413
     type = "request_too_large"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"The request body is larger than {limit} bytes; send fewer inputs per request.", code="request_too_large"
-        )
+    def __init__(self, limit: int, advice: str = "send fewer inputs per request") -> None:
+        super().__init__(f"The request body is larger than {limit} bytes; {advice}.", code="request_too_large")
 
 
 class MediaTypeUnsupported(GatewayError):
@@ -246,7 +251,6 @@ class EngineFailed(GatewayError):
     def __init__(self, reason: str) -> None:
         super().__init__("The server had an error while processing your request. Sorry about that!")
         self.reason = reason
-        """For the log; callers are not told."""
 
 
 class ModelUnusable(GatewayError):
@@ -277,6 +281,12 @@ class ModelLoading(Unavailable):
 
 class EngineGone(Unavailable):
     """The connection to the node failed or broke, or the node is going away: the request may be tried on another."""
+
+    def __init__(
+        self, message: str, *, code: str | None = None, retry_after: float | None = None, reason: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+        self.reason = reason
 
 
 class StorageUnusable(Unavailable):

@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-GREATEST = ("_seconds", "_nodes", "_limit_bytes", "_info")
+GREATEST = ("_seconds", "_nodes", "_batches", "_limit_bytes", "_info")
 """How a gauge's name ends of which the greatest counts."""
 LEAST = ("_up", "_ready")
 """The same, of which the least counts."""

@@ -6,7 +6,7 @@ are looked up once and kept; `labels()` is slow. How names end says how several 
 (gateway/metric_families.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
@@ -23,6 +23,9 @@ too often."""
 OUTCOMES = ("ok", "refused", "overloaded", "loading", "unavailable", "gone", "failed", "cancelled")
 """How a call of a node ends: as asked; the request was at fault; its queue is full; the model is on its way; no time
 was left; it broke off, and the call was tried elsewhere if that was the first; it failed; the caller left."""
+
+BATCH_STATUSES = ("validating", "in_progress", "finalizing", "cancelling")
+BATCH_ENDS = ("completed", "failed", "expired", "cancelled")
 
 
 class PoolState(NamedTuple):
@@ -47,8 +50,10 @@ class Backlog(NamedTuple):
     spool_oldest: float = 0.0
     policy_age: float = 0.0
     usage_failures: int = 0
-    """Ever, like those of policies."""
+    """Ever, like what follows."""
     policy_failures: int = 0
+    spans_exported: int = 0
+    spans_dropped: int = 0
 
 
 class GatewayMetrics:
@@ -78,17 +83,16 @@ class GatewayMetrics:
         self._spool_limit = self._gauge("usage_spool_limit_bytes", "Size at which no more is taken.")
         self._spool_oldest = self._gauge("usage_spool_oldest_seconds", "Age of the oldest of them.")
         self._usage_failures = self._counter("usage_failures", "Tries to write usage that failed.")
-        self._snapshot_age = self._gauge(
-            "policy_age_seconds", "Time since the policies were last seen to be current."
-        )
+        self._snapshot_age = self._gauge("policy_age_seconds", "Time since the policies were last seen to be current.")
         self._policy_failures = self._counter("policy_failures", "Looks at the policies that failed.")
         self._quota_outages = self._counter(
             "quota_outages", "Requests that were decided by rule, because the quota store was away.", "decision"
         )
-        self._quota_store_up = self._gauge(
-            "quota_store_up", "1 while the quota store decides, 0 while it is away."
-        )
+        self._quota_store_up = self._gauge("quota_store_up", "1 while the quota store decides, 0 while it is away.")
         self._ready = self._gauge("ready", "1 while requests are welcome: /health/ready.")
+        self._batches = self._gauge("batches", "Batches that have not ended, by status; of all gateways.", "status")
+        self._batches_ended = self._counter("batches_ended", "Batches that this gateway brought to an end.", "status")
+        self._batch_lines = self._counter("batch_lines", "Requests of batches that are done.", "outcome")
         self._trace_spans = self._counter("trace_spans", "Spans of traces, by what became of them.", "outcome")
         self._gauge("build_info", "Always 1; which version this is.", "version").labels(own_version()).set(1)
         self._start(pools)
@@ -100,9 +104,12 @@ class GatewayMetrics:
             (self._quota_outages, ("deny", "allow")),
             (self._denied, DENIALS),
             (self._trace_spans, ("exported", "dropped")),
+            (self._batches_ended, BATCH_ENDS),
+            (self._batch_lines, ("completed", "failed")),
         ):
             for value in values:
                 counter.labels(value)
+        self.set_batches({})
         self._count = lru_cache(maxsize=4096)(self._requests.labels)
         self._spend = lru_cache(maxsize=4096)(self._tokens.labels)
         self._call = lru_cache(maxsize=1024)(self._node_calls.labels)
@@ -129,6 +136,20 @@ class GatewayMetrics:
         """Count a refusal, by one of DENIALS."""
         self._denied.labels(kind).inc()
 
+    def set_batches(self, counts: Mapping[str, int]) -> None:
+        """How many batches of this database are in each of BATCH_STATUSES."""
+        for status in BATCH_STATUSES:
+            self._batches.labels(status).set(counts.get(status, 0))
+
+    def batch_lines(self, *, completed: int, failed: int) -> None:
+        """Count requests of batches whose results are written."""
+        self._batch_lines.labels("completed").inc(completed)
+        self._batch_lines.labels("failed").inc(failed)
+
+    def batch_ended(self, status: str) -> None:
+        """Count a batch by one of BATCH_ENDS."""
+        self._batches_ended.labels(status).inc()
+
     def quota_outage(self, decision: str) -> None:
         """Count a request that met no quota store: `deny` or `allow`."""
         self._quota_outages.labels(decision).inc()
@@ -144,10 +165,6 @@ class GatewayMetrics:
     def retried(self, pool: str) -> None:
         """Count a call that is made again."""
         self._node_retries.labels(pool).inc()
-
-    def spans(self, outcome: str, count: int) -> None:
-        """Count spans that were `exported` or `dropped`."""
-        self._trace_spans.labels(outcome).inc(count)
 
     def set_quota_store(self, *, up: bool) -> None:
         """Whether the quota store answers."""
@@ -184,6 +201,8 @@ class GatewayMetrics:
         self._snapshot_age.set(now.policy_age)
         self._usage_failures.inc(now.usage_failures - self._before.usage_failures)
         self._policy_failures.inc(now.policy_failures - self._before.policy_failures)
+        self._trace_spans.labels("exported").inc(now.spans_exported - self._before.spans_exported)
+        self._trace_spans.labels("dropped").inc(now.spans_dropped - self._before.spans_dropped)
         self._before = now
 
     def render(self) -> bytes:

@@ -5,8 +5,14 @@ from pathlib import Path
 from typing import Literal
 
 QuotaOutage = Literal["deny", "allow"]
+AccessLog = Literal["none", "problems", "all"]
 USAGE_SPOOL_LIMIT = 1024**3
+MAX_FILE = 200 * 1024**2
+MAX_STORED = 10 * 1024**3
 POOL_PATIENCE = 15.0
+MAX_BODY = 32 * 1024**2
+MAX_HEAD = 64 * 1024
+CONNECTION_MEMORY = 1024**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +25,19 @@ class GatewaySettings:
     """Pool name → base URLs of its engine nodes, or names whose addresses are: `dns+http://name:port`."""
     engine_secret: str = field(default="", repr=False)
     """Shared secret that engine nodes expect as bearer credential."""
+    engine_ca: Path | None = None
+    """Authorities of the certificates that `https://` nodes show; None: those that this machine trusts."""
+    engine_cert: Path | None = None
+    """What nodes that ask for a certificate are shown."""
+    engine_key: Path | None = None
+    tls_cert: Path | None = None
+    """What clients are shown, who then have to speak TLS; None: they speak plain HTTP, to a proxy as a rule."""
+    tls_key: Path | None = None
     metrics_key: str | None = field(default=None, repr=False)
     """Credential for `/metrics`; None: direct callers on this machine only."""
     default_model: str | None = None
     """Serves requests that name no model (some vector databases send none)."""
-    max_body_bytes: int = 32 * 1024 * 1024
+    max_body_bytes: int = MAX_BODY
     max_inputs: int | None = 16_384
     """Per request; 2048 is OpenAI's own, and clients send up to 5461. None: bounded by bytes alone, which bounds no
     answer: 32 MiB of empty strings ask for 22 GB of vectors."""
@@ -45,6 +59,10 @@ class GatewaySettings:
     """What becomes of requests while the quota store does not answer."""
     quota_timeout: float = 0.25
     """Seconds that the quota store may take for one answer."""
+    secret_key: bytes | None = field(default=None, repr=False)
+    """What credentials of upstreams are encrypted with in the database, 32 bytes; None: there can be none."""
+    allowed_upstreams: tuple[str, ...] = ()
+    """Networks that are not public in which upstreams may be called all the same."""
     usage_spool: Path | None = None
     """Folder of the write-ahead file; None: a temporary one, for tests and other short lives."""
     usage_spool_limit: int = USAGE_SPOOL_LIMIT
@@ -52,14 +70,32 @@ class GatewaySettings:
     usage_flush_interval: float = 1.0
     usage_retention: float | None = None
     """Days for which single records are kept; roll-ups stay. None: for ever."""
+    files: str | None = field(default=None, repr=False)
+    """Where files of batches are kept: a folder, or a bucket as `s3://…`; None: a temporary folder."""
+    max_file_bytes: int = MAX_FILE
+    max_stored_bytes: int = MAX_STORED
+    """That the files of one tenant may take together."""
     public_url: str | None = None
     """Where browsers find the console, if not where it listens: `https://shoal.example.org`, a proxy's address."""
     console_hosts: tuple[str, ...] = ()
     """Host names at which the console answers; none: at any."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of proxies whose `x-forwarded-for` is believed where sign-ins are counted per address."""
+    access_log: AccessLog = "problems"
+    """Of which requests there is a line in the log; `problems`: those that failed, and slow ones."""
     grace_period: float = 30.0
     """Seconds in which a stopping process finishes what is in flight."""
+    drain_delay: float = 0.0
+    """Seconds before them in which it takes requests as ever, and says that it wants none, for balancers to notice."""
+    max_head_bytes: int = MAX_HEAD
+    """Of a request, and of what may come behind its body."""
+    max_headers: int = 100
+    max_connections: int = 10_000
+    """Open at one time."""
+    connection_memory: int = CONNECTION_MEMORY
+    """Bytes of requests that are not complete and of answers that nobody takes, over all connections of a process."""
+    max_connections_per_address: int | None = None
+    """Of those, from one address that is none of `trusted_proxies`."""
 
 
 def sqlite_url(data_dir: Path) -> str:

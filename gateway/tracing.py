@@ -5,6 +5,7 @@ whose spans cost a call that does nothing.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol, Self
 
 Attribute = str | int | float | bool
@@ -47,6 +48,11 @@ class Span(Protocol):
 class Tracer(Protocol):
     """Where traces begin."""
 
+    @property
+    def spans(self) -> Mapping[str, int]:
+        """How many were `exported` and `dropped`."""
+        ...
+
     def request(self, name: str, traceparent: str) -> Span:
         """The span of a request that said this of the trace that it is part of, or nothing."""
         ...
@@ -83,6 +89,8 @@ UNRECORDED: Span = Unrecorded()
 
 class NoTracer:
     """Records nothing."""
+
+    spans: Mapping[str, int] = MappingProxyType({"exported": 0, "dropped": 0})
 
     def request(self, name: str, traceparent: str) -> Span:  # noqa: ARG002
         """A span that nobody records."""

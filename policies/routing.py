@@ -43,6 +43,8 @@ def choose_node(
     bound = max(FREE, LOAD_BOUND * fleet.mean_load)
     if fleet.alike:
         return _least_loaded(_able(fleet.everyone(model_id), exclude), "resident")
+    if adapter is None and (first := _first_ready(fleet, model_id, bound, exclude)) is not None:
+        return first
     holders = _able(fleet.holders(model_id), exclude)
     if ready := [place for place in holders if model_id in place[2].facts.resident]:
         if adapter is not None:
@@ -61,6 +63,14 @@ def choose_node(
     )
 
 
+def _first_ready(fleet: Fleet, model_id: str, bound: float, exclude: Collection[str]) -> Choice | None:
+    """What most choices come to, found without a look at every holder: a thousand may hold a pinned model."""
+    for _, url, node in fleet.holders(model_id):
+        if node.load < bound and node.healthy and model_id in node.facts.resident and url not in exclude:
+            return Choice(url, "resident")
+    return None
+
+
 def _one_more(
     fleet: Fleet, model_id: str, holders: Sequence[Place], now: float, exclude: Collection[str]
 ) -> Choice | None:
@@ -70,7 +80,7 @@ def _one_more(
     """
     if (now - fleet.moved_at.get(model_id, float("-inf"))) * len(holders) < SPREAD_INTERVAL:
         return None
-    bound = min(map(_load, holders)) / 2
+    bound = min(_load(place) for place in holders if model_id in place[2].facts.resident) / 2
     known = {url for _, url, _ in holders}.union(exclude)
     found = _first_below(bound, _able(fleet.shortlist(model_id), known), "spread")
     if found is None and fleet.mean_load < bound:

@@ -41,6 +41,7 @@ COMMANDS = (
     Command("quota", "shoal.commands.quota:app", "How much a tenant may use: set, show."),
     Command("model", "shoal.commands.model:app", "Models: add, list, show, load, unload, pin, unpin, remove."),
     Command("node", "shoal.commands.node:app", "Engine nodes: list."),
+    Command("upstream", "shoal.commands.upstream:app", "Upstream servers: add, list, set-key, rekey, remove."),
     Command("usage", "shoal.commands.usage:app", "What was used: export."),
     Command(
         "operator",

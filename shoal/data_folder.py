@@ -14,6 +14,7 @@ from pathlib import Path
 from shoal.failures import StartFailure
 
 SESSION_KEY_BYTES = 32
+SECRET_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,25 @@ class DataFolder:
             write_private(path, secrets.token_bytes(SESSION_KEY_BYTES))
         return path.read_bytes()
 
+    def secret_key(self, chosen: str | None = None) -> bytes:
+        """The key that credentials in the database are encrypted with: of what was `chosen`, or one that is kept here.
+
+        Raises StartFailure for a kept one that is cut short: a new one would make all credentials unreadable unseen.
+        """
+        if chosen is not None:
+            return secret_key_from(chosen)
+        path = self.path / "secret.key"
+        with contextlib.suppress(FileExistsError):
+            if not path.exists():
+                write_private(path, secrets.token_bytes(SECRET_KEY_BYTES))
+        key = path.read_bytes()
+        if len(key) != SECRET_KEY_BYTES:
+            raise StartFailure(
+                f"{path} is damaged: it has {len(key)} bytes, not {SECRET_KEY_BYTES}. Restore it from a backup; or "
+                "delete it, and set the credentials of all upstreams anew (shoal upstream set-key)."
+            )
+        return key
+
     @contextlib.contextmanager
     def announced(self, engine: RunningEngine) -> Iterator[None]:
         """Let commands on this machine find the running engine node, as long as it runs."""
@@ -89,6 +109,11 @@ class DataFolder:
             return RunningEngine(**json.loads((self.path / "runtime.json").read_bytes()))
         except (FileNotFoundError, json.JSONDecodeError):  # none, or what a server left that was cut off
             return None
+
+
+def secret_key_from(chosen: str) -> bytes:
+    """The key that a chosen secret stands for."""
+    return hashlib.sha256(b"shoal secrets at rest\0" + chosen.encode()).digest()
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """A gateway in this process: services opened, the API and the console side by side, served until a stop."""
 
+import asyncio
 import gc
 import socket
 from collections.abc import Awaitable, Callable
@@ -10,10 +11,17 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from admin_ui.app import create_admin_app
 from gateway.api.crew import Crew
 from gateway.app import create_admin_api, create_app, open_services
+from gateway.certificates import CertificateFiles
 from gateway.services.opened import Services
 from gateway.settings import GatewaySettings
 from shoal import process
+from shoal.door import Door
+from shoal.doorkeeper import limits_of
 from shoal.failures import StartFailure
+from shoal.observation import Observation
+from shoal.tls import door_tls
+from shoal.tracing.opened import gateway_tracing
+from shoal.tracing.settings import TracingSettings
 from shoal.workers.crew import serve_by_crew
 from shoal.workers.orders import Orders
 
@@ -37,6 +45,7 @@ async def serve_gateway(
     session_key: bytes,
     workers: int = 1,
     beside: Awaitable[None] | None = None,
+    observation: Observation,
 ) -> None:
     """Serve on `sock` until `stop`, in this process or by several workers.
 
@@ -44,42 +53,57 @@ async def serve_gateway(
     serves; a failure in it stops the gateway.
     """
     if workers > 1:
-        await serve_by_crew(Orders(settings=settings, session_key=session_key), sock, stop, workers, beside)
+        orders = Orders(settings=settings, session_key=session_key, observation=observation)
+        await serve_by_crew(orders, sock, stop, workers, beside)
         return
 
     async def accompany(_: Services) -> None:
         if beside is not None:
             await beside
 
-    await serve_alone(settings, sock, stop, session_key=session_key, beside=accompany)
+    await serve_alone(settings, sock, stop, session_key=session_key, beside=accompany, tracing=observation.tracing)
 
 
 async def serve_alone(
     settings: GatewaySettings,
-    door: socket.socket | process.Door,
+    door: socket.socket | Door,
     stop: process.StopSignal,
     *,
     session_key: bytes,
     beside: Callable[[Services], Awaitable[None]],
     crew: Crew | None = None,
     before_stop: Callable[[], Awaitable[None]] | None = None,
+    tracing: TracingSettings | None = None,
 ) -> None:
     """Serve in this process; `crew` where it is one of several."""
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(open_services(settings))
+        tracer = await stack.enter_async_context(gateway_tracing(tracing))
+        services = await stack.enter_async_context(open_services(settings, tracer))
         app = side_by_side(
             create_app(services, crew),
             create_admin_api(services),
             create_admin_app(services, session_key=session_key),
         )
+        tls = await stack.enter_async_context(
+            door_tls(CertificateFiles(certificate=settings.tls_cert, key=settings.tls_key))
+        )
         settle_garbage_collection()
+
+        async def say_goodbye() -> None:
+            services.standing.draining = True
+            await asyncio.sleep(settings.drain_delay)
+            if before_stop is not None:
+                await before_stop()
+
         await process.serve(
             app,
             door,
             stop,
             grace_period=settings.grace_period,
+            limits=limits_of(settings),
+            tls=tls,
             beside=beside(services),
-            before_stop=before_stop,
+            before_stop=say_goodbye,
         )
 
 

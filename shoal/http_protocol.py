@@ -1,31 +1,41 @@
-"""uvicorn's HTTP/1.1 with what its parser lacks: bounds on heads and on how long a request may take to arrive.
+"""uvicorn's HTTP/1.1 with what its parser lacks: bounds on what a client may send, hold and leave lying.
 
 Without them anybody, with no key, could fill the memory by one endless header, stop the event loop while the pieces of
-it are put together, or keep connections for ever by sending a byte a minute.
+it are put together, or keep connections for ever by sending, or reading, a byte a minute.
 """
 
 import asyncio
-from collections.abc import Callable
-from math import inf
+import select
+from collections.abc import Callable, Iterator
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
-from gateway.errors import RequestError, error_body
+from gateway.errors import GatewayError, RequestError
+from shoal.client_watch import ClientWatch
+from shoal.doorkeeper import Doorkeeper, Limits, Verdict
+from shoal.offers import without_offer
+from shoal.refusals import (
+    HEAD_TOO_LARGE,
+    NOT_HTTP,
+    STOPPING,
+    TOO_MANY_CONNECTIONS,
+    TOO_MANY_WAITING,
+    URL_TOO_LONG,
+    refusal,
+)
 
-MOST_HEAD = 512 * 1024
-"""Bytes that may come in a row without any of a body: of a head, or of trailers. Above one read of the event loop, so
-that what a read holds beside them never counts."""
-HEAD_PATIENCE = 30.0
-"""Seconds from the first byte of a head to its last."""
-BODY_PATIENCE = 300.0
-"""Seconds from then to the last byte of the body: the largest body over one megabit a second."""
-LOOK_INTERVAL = 10.0
-"""Seconds between two looks at whether a connection's patience has ended."""
-OFFERS = frozenset({b"upgrade", b"http2-settings"})
+MOST_WAITING = 16
+"""Requests that may wait on a connection behind the one that is served."""
+MOST_URL = 16 * 1024
+SLICE = 16 * 1024
+"""Bytes that are parsed at once, and so the exactness of the bound on heads."""
 
-NOT_HTTP = "The request is not valid HTTP/1.1."
-HEAD_TOO_LARGE = "The request's headers are too large."
+
+class Refused(Exception):
+    """The connection is closing; nothing more of it is read."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -34,50 +44,104 @@ class BoundedHttp(HttpToolsProtocol):
     (Java's own client offers h2c with every first request; httptools drops the body of such a one.)
     """
 
-    _due = inf
-    """When, by the loop's clock, what is awaited of the client must have come."""
-    _without_body = 0
-    """Bytes since the request began, or since the last piece of its body."""
-    _receiving = False
-    _in_head = False
-    _offered: bytes | None = None
-    """The head of a request that offered an upgrade, without the offer."""
-    _look: asyncio.TimerHandle | None = None
-    when_closed: Callable[[], None] | None = None
-    """Called at the end of the connection."""
+    def __init__(self, config: uvicorn.Config, state: ServerState, limits: Limits, keeper: Doorkeeper) -> None:
+        super().__init__(config, state, {})
+        self.verdict: Verdict | None = None
+        """Whether to serve it, from who accepted it; None: the doorkeeper is asked."""
+        self.when_closed: Callable[[], None] | None = None
+        """Called at the end of the connection."""
+        self._limits, self._keeper = limits, keeper
+        self._asked: Verdict | None = None
+        self._address = ""
+        self._leaving = False
+        self._offered: bytes | None = None
+        """The head of a request that offered an upgrade, without the offer."""
+        self._watch = ClientWatch(self.loop.time(), self.timeout_keep_alive)
+        self._idle_since = self.loop.time()
+        self._head_bytes = 0
+        """Since the request began, or since the last piece of its body."""
+        self._receiving = self._in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to watch."""
+        """Begin, or turn away."""
         super().connection_made(transport)
-        self._due = self.loop.time() + self.timeout_keep_alive
-        self._look = self.loop.call_later(LOOK_INTERVAL, self._close_if_overdue)
+        if self.verdict is None:
+            self._address = self.client[0] if self.client else ""
+            self.verdict = self._asked = self._keeper.enter(self._address)
+        if self.verdict is Verdict.DROP:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop watching."""
+        """Let others take the place."""
         super().connection_lost(exc)
-        if self._look is not None:
-            self._look.cancel()
+        if self._asked is not None:
+            self._keeper.leave(self._address, self._asked)
         if self.when_closed is not None:
             self.when_closed()
 
     def data_received(self, data: bytes) -> None:
         """Parse, and refuse what is no HTTP or has no end."""
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            self._serve_without_upgrade(data[offer.args[0] :])
-        except httptools.HttpParserError:
-            self.send_400_response(NOT_HTTP)
-        else:
-            if self._receiving:
-                self._without_body += len(data)
-                if self._without_body > MOST_HEAD:
-                    self._refuse(431, HEAD_TOO_LARGE)
+        for piece in _slices(data):
+            if self.transport.is_closing():
+                return
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as offer:
+                self._serve_without_upgrade(piece[offer.args[0] :])
+            except httptools.HttpParserError:
+                self.send_400_response(NOT_HTTP)
+            else:
+                if self._receiving:
+                    self._head_bytes += len(piece)
+                    if self._head_bytes > self._limits.head + SLICE:
+                        self._refuse(*HEAD_TOO_LARGE)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, and close."""
-        self._refuse(400, msg)
+        self._refuse(400, RequestError(msg))
+
+    # what the server asks
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory of what the client has not sent or not taken to its end."""
+        return self._watch.held
+
+    @property
+    def held_since(self) -> float:
+        """Since when, by the loop's clock."""
+        return self._watch.held_since
+
+    def look(self, now: float) -> None:
+        """Cut off a client that takes too long, sending or reading."""
+        if self._watch.reads_too_slowly(now, self.transport.get_write_buffer_size()):
+            self.cut_off()
+        elif self._watch.sends_too_slowly(now) and not self.flow.read_paused:
+            self.transport.close()
+
+    def cut_off(self) -> None:
+        """Close without waiting for anything."""
+        self.transport.abort()
+
+    def leave(self) -> None:
+        """Say in the next answer that it is the last; one whose head is sent says nothing more, and is none."""
+        self._leaving = True
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def close_if_idle(self, since: float) -> None:
+        """Close where nothing has been asked since then, and nothing lies in the socket that would be lost."""
+        idle = not self._receiving and (self.cycle is None or self.cycle.response_complete)
+        if idle and self._idle_since <= since and not self._has_unread():
+            self.transport.close()
+
+    def give_up(self) -> None:
+        """Tell a caller that the time is up, if its answer has not begun."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.transport.write(refusal(*STOPPING))
+            self.cycle.disconnected = True
+        self.transport.close()
 
     # httptools callbacks
 
@@ -85,26 +149,43 @@ class BoundedHttp(HttpToolsProtocol):
         """A head begins."""
         super().on_message_begin()
         self._receiving = self._in_head = True
-        self._without_body = 0
-        self._due = self.loop.time() + HEAD_PATIENCE
+        self._head_bytes = 0
+        self._watch.request_begins(self.loop.time())
+
+    def on_url(self, url: bytes) -> None:
+        """Note a piece of the request line."""
+        super().on_url(url)
+        if len(self.url) > MOST_URL:
+            self._turn_away(URL_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a header. What comes behind the body is none: a proxy before us has not looked at it."""
         if self._in_head:
             super().on_header(name, value)
+            if len(self.headers) > self._limits.fields:
+                self._turn_away(HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """A head is complete: serve it, unless it has to be read again without its offer."""
         self._in_head = False
         if self.parser.should_upgrade():
-            self._offered = self._head_without_offer()
+            parser = self.parser
+            line = b"%b %b HTTP/%b" % (parser.get_method(), self.url, parser.get_http_version().encode())
+            self._offered = without_offer(line, self.headers)
             return
-        self._due = self.loop.time() + BODY_PATIENCE
+        self._watch.head_ends()
+        if self.verdict is Verdict.REFUSE:
+            self._turn_away(TOO_MANY_CONNECTIONS)
+        if len(self.pipeline) >= MOST_WAITING:
+            self._turn_away(TOO_MANY_WAITING)
         super().on_headers_complete()
+        if self._leaving:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Pass on a piece of the body."""
-        self._without_body = 0
+        self._head_bytes = 0
+        self._watch.body_arrives(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -112,20 +193,15 @@ class BoundedHttp(HttpToolsProtocol):
         if self._offered is not None:
             return
         self._receiving = False
-        self._due = inf
+        self._watch.request_ends()
         super().on_message_complete()
 
-    # refusals
+    def on_response_complete(self) -> None:
+        """An answer is written; the next request may come."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
 
-    def _head_without_offer(self) -> bytes:
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
-        for name, value in self.headers:
-            if name == b"connection":
-                tokens = [token for token in value.split(b",") if token.strip().lower() not in OFFERS]
-                lines.append(b"connection: " + b",".join(tokens))
-            elif name not in OFFERS:
-                lines.append(b"%b: %b" % (name, value))
-        return b"\r\n".join([*lines, b"", b""])
+    # refusals
 
     def _serve_without_upgrade(self, rest: bytes) -> None:
         head, self._offered = self._offered or b"", None
@@ -136,16 +212,27 @@ class BoundedHttp(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
         self.data_received(head + rest)
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _turn_away(self, why: tuple[int, GatewayError]) -> None:
+        self._refuse(*why)
+        raise Refused
+
+    def _refuse(self, status: int, error: GatewayError) -> None:
+        if self.transport.is_closing():
+            return
         self._receiving = False
         if self.cycle is None or self.cycle.response_complete:  # else the answer would pass for that of another request
-            body = error_body(RequestError(message))
-            fields = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-            self.transport.write(STATUS_LINE[status] + fields + body)
+            self.transport.write(refusal(status, error))
         self.transport.close()
 
-    def _close_if_overdue(self) -> None:
-        if self.loop.time() > self._due and not self.flow.read_paused:
-            self.transport.close()
-        else:
-            self._look = self.loop.call_later(LOOK_INTERVAL, self._close_if_overdue)
+    def _has_unread(self) -> bool:
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def _slices(data: bytes) -> Iterator[bytes]:
+    if len(data) <= SLICE:
+        yield data
+        return
+    for start in range(0, len(data), SLICE):
+        yield data[start : start + SLICE]

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.engine_client import EngineClient, NodeStatus, model_ref
 from gateway.errors import EngineFailed, EngineGone, GatewayError, NotFound, Unavailable
+from gateway.services.pools.discovery import Service, resolve
 from gateway.services.register.models import ModelInfo
 from gateway.transport import AsyncioTransport
 from shoal.data_folder import DataFolder
@@ -29,8 +30,19 @@ class Place:
         return f"{self.tier} of {self.node}"
 
 
+class Target(NamedTuple):
+    """A node to be called."""
+
+    pool: str
+    url: str
+    certified: str | None = None
+    """Whose certificate it shows, where that is not its URL's host."""
+
+
 STATUS_PATIENCE = 5.0
 """Seconds."""
+AT_ONCE = 64
+"""Nodes that are asked at one time."""
 PATIENCE = 600.0
 """Seconds; a load may have to fetch the model first."""
 
@@ -42,36 +54,31 @@ def call_nodes(
 
     Raises the node's own reason, or NotFound where there is no such node, unless it was to be done `if_any` is there.
     """
-    pools, secret = known_nodes(nodes, secret, data_dir)
-    urls = pools.get(model.pool, ())
-    if not urls and not if_any:
+    targets, secret = known_nodes(nodes, secret, data_dir)
+    targets = [target for target in targets if target.pool == model.pool]
+    if not targets and not if_any:
         raise NotFound(
             f"No engine node of the pool '{model.pool}' is known here; start shoal serve, or name one with --node."
         )
-    for url in urls:
-        print(f"Asking {url} to {verb} '{model.id}' …", file=sys.stderr)
-        status = asyncio.run(_call(verb, url, model, secret))
-        yield url, f"{status.memory_used / 2**20:,.0f} of {status.memory_budget / 2**20:,.0f} MiB"
+    for target in targets:
+        print(f"Asking {target.url} to {verb} '{model.id}' …", file=sys.stderr)
+        status = asyncio.run(_call(verb, target, model, secret))
+        yield target.url, f"{status.memory_used / 2**20:,.0f} of {status.memory_budget / 2**20:,.0f} MiB"
 
 
-def ask_nodes(nodes: list[str], secret: str, data_dir: Path) -> Iterator[tuple[str, str, NodeStatus | str]]:
+def ask_nodes(nodes: list[str], secret: str, data_dir: Path) -> list[tuple[str, str, NodeStatus | str]]:
     """Pool, address and status of every node, or why it gave none."""
-    pools, secret = known_nodes(nodes, secret, data_dir)
-    if not pools:
+    targets, secret = known_nodes(nodes, secret, data_dir)
+    if not targets:
         raise NotFound("No engine node is known here; start shoal serve, or name one with --node.")
-    for pool, urls in pools.items():
-        for url in urls:
-            try:
-                yield pool, url, asyncio.run(_ask(url, secret, lambda client, url: client.status(url, STATUS_PATIENCE)))
-            except GatewayError as error:
-                yield pool, url, str(error)
+    return asyncio.run(_ask_all(targets, secret))
 
 
 def whereabouts(nodes: list[str], secret: str, data_dir: Path) -> dict[tuple[str, str], list[Place]]:
     """Where models are, by pool and model id; empty where no node is known. Says on stderr which node is silent."""
-    pools, _ = known_nodes(nodes, secret, data_dir)
+    targets, _ = known_nodes(nodes, secret, data_dir)
     places: dict[tuple[str, str], list[Place]] = {}
-    for pool, url, status in ask_nodes(nodes, secret, data_dir) if pools else ():
+    for pool, url, status in ask_nodes(nodes, secret, data_dir) if targets else ():
         if isinstance(status, str):
             print(status, file=sys.stderr)
             continue
@@ -82,19 +89,48 @@ def whereabouts(nodes: list[str], secret: str, data_dir: Path) -> dict[tuple[str
     return places
 
 
-def known_nodes(nodes: list[str], secret: str, data_dir: Path) -> tuple[dict[str, tuple[str, ...]], str]:
-    """The named nodes by pool and the secret for them; where none is named, the running server's own."""
+def known_nodes(nodes: list[str], secret: str, data_dir: Path) -> tuple[list[Target], str]:
+    """The named nodes, as many as a name has addresses, and the secret for them; else the running server's own."""
     if not nodes and (running := DataFolder(data_dir).running_engine()) is not None:
-        return {DEFAULT_POOL: (running.node_url,)}, running.engine_secret
-    return parse_nodes(nodes), secret
+        return [Target(DEFAULT_POOL, running.node_url)], running.engine_secret
+    pools = parse_nodes(nodes)
+    return [target for pool, places in pools.items() for place in places for target in _targets(pool, place)], secret
 
 
-async def _call(verb: NodeCall, url: str, model: ModelInfo, secret: str) -> NodeStatus:
-    return await _ask(url, secret, lambda client, url: getattr(client, verb)(url, model_ref(model), PATIENCE))
+def _targets(pool: str, place: str) -> list[Target]:
+    service = Service.parse(place)
+    if service is None:
+        return [Target(pool, place)]
+    try:
+        addresses = asyncio.run(resolve(service.host, service.port))
+    except OSError as error:
+        raise Unavailable(f"The name {service.host} can not be looked up now: {error}") from error
+    return [Target(pool, service.url(address), service.certified) for address in sorted(set(addresses))]
 
 
-async def _ask(url: str, secret: str, question: Callable[[EngineClient, str], Awaitable[NodeStatus]]) -> NodeStatus:
-    client = EngineClient(AsyncioTransport(), secret)
+async def _ask_all(targets: list[Target], secret: str) -> list[tuple[str, str, NodeStatus | str]]:
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(target: Target) -> tuple[str, str, NodeStatus | str]:
+        async with turns:
+            try:
+                status = await _ask(target, secret, lambda client, url: client.status(url, STATUS_PATIENCE))
+            except GatewayError as error:
+                return target.pool, target.url, str(error)
+            return target.pool, target.url, status
+
+    return list(await asyncio.gather(*map(ask, targets)))
+
+
+async def _call(verb: NodeCall, target: Target, model: ModelInfo, secret: str) -> NodeStatus:
+    return await _ask(target, secret, lambda client, url: getattr(client, verb)(url, model_ref(model), PATIENCE))
+
+
+async def _ask(
+    target: Target, secret: str, question: Callable[[EngineClient, str], Awaitable[NodeStatus]]
+) -> NodeStatus:
+    url = target.url
+    client = EngineClient(AsyncioTransport(), secret, certified=target.certified)
     try:
         return await question(client, url)
     except EngineGone as error:

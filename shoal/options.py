@@ -4,14 +4,20 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote
 
 import typer
 
 from engine.settings import Eviction
+from gateway.errors import StorageUnusable
 from gateway.redis_address import FORM, RedisAddress, RedisAddressInvalid
 from gateway.services.access.callers import networks
+from gateway.services.bulk.s3_storage import S3Address
 from gateway.services.pools.discovery import Service
-from gateway.settings import POOL_PATIENCE, QuotaOutage, sqlite_url
+from gateway.settings import POOL_PATIENCE, AccessLog, QuotaOutage, sqlite_url
+from shoal.logs import LogFormat, LogLevel, LogSettings
+from shoal.observation import Observation
+from shoal.tracing.settings import TracingSettings
 
 UNITS = {"": 1, "B": 1}
 for power, prefix in enumerate("KMGT", 1):
@@ -79,7 +85,7 @@ def parse_public_url(text: str) -> str:
 
 
 def parse_network(text: str) -> str:
-    """A network of trusted proxies, or one address."""
+    """A network, or one address."""
     try:
         networks([text])
     except ValueError:
@@ -102,6 +108,40 @@ def checked_redis_url(url: str | None) -> str | None:
         except RedisAddressInvalid as error:
             raise typer.BadParameter(str(error)) from None
     return url
+
+
+def checked_files(where: str | None) -> str | None:
+    """The same, if a bucket's address can be read."""
+    if where is not None and "://" in where:
+        try:
+            S3Address.parse(where)
+        except StorageUnusable as error:
+            raise typer.BadParameter(error.message) from None
+    return where
+
+
+def files_at(data_dir: Path, files: str | None) -> str:
+    """Where files are kept that the two options name together."""
+    return files or str(data_dir / "files")
+
+
+def checked_endpoint(url: str | None) -> str | None:
+    """The same, if a collector may have it."""
+    if url is not None and re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url) is None:
+        raise typer.BadParameter(f"{url!r} is no address of a collector; write it like http://collector:4318.")
+    return url
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """`name=value,name=value`, the values percent-encoded, as OpenTelemetry writes them."""
+    headers = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, separator, value = part.partition("=")
+        value = unquote(value.strip())
+        if not separator or re.fullmatch(r"[A-Za-z0-9-]+", name.strip()) is None or not value.isprintable():
+            raise typer.BadParameter("headers are written like authorization=Bearer%20abc,x-tenant=shoal.")
+        headers[name.strip().lower()] = value
+    return headers
 
 
 def database_at(data_dir: Path, database_url: str | None) -> str:
@@ -200,6 +240,60 @@ EngineSecret = Annotated[
         "--engine-secret", envvar="SHOAL_ENGINE_SECRET", help="What gateways and engine nodes know each other by."
     ),
 ]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert",
+        envvar="SHOAL_TLS_CERT",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Certificate to show, in PEM; callers must speak TLS then.",
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option("--tls-key", envvar="SHOAL_TLS_KEY", exists=True, dir_okay=False, metavar="FILE", help="Its key."),
+]
+TlsClientCa = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-client-ca",
+        envvar="SHOAL_TLS_CLIENT_CA",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Take only callers who show a certificate of this authority.",
+    ),
+]
+EngineCa = Annotated[
+    Path | None,
+    typer.Option(
+        "--engine-ca",
+        envvar="SHOAL_ENGINE_CA",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Authority of the certificates that https:// nodes show.",
+    ),
+]
+EngineCert = Annotated[
+    Path | None,
+    typer.Option(
+        "--engine-cert",
+        envvar="SHOAL_ENGINE_CERT",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Certificate to show to nodes that ask for one.",
+    ),
+]
+EngineKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--engine-key", envvar="SHOAL_ENGINE_KEY", exists=True, dir_okay=False, metavar="FILE", help="Its key."
+    ),
+]
 Nodes = Annotated[
     list[str] | None,
     typer.Option(
@@ -259,6 +353,63 @@ GracePeriod = Annotated[
         "--grace-period", envvar="SHOAL_GRACE_PERIOD", min=0, help="Seconds to finish what is in flight when stopped."
     ),
 ]
+DrainDelay = Annotated[
+    float,
+    typer.Option(
+        "--drain-delay",
+        envvar="SHOAL_DRAIN_DELAY",
+        min=0,
+        metavar="SECONDS",
+        help="Before the grace period: take requests as ever while /health/ready says no, for balancers to notice.",
+    ),
+]
+MaxBody = Annotated[
+    int,
+    typer.Option(
+        "--max-body", envvar="SHOAL_MAX_BODY", parser=parse_bytes, metavar="SIZE", help="The largest body of a request."
+    ),
+]
+MaxHead = Annotated[
+    int,
+    typer.Option(
+        "--max-head",
+        envvar="SHOAL_MAX_HEAD",
+        parser=parse_bytes,
+        metavar="SIZE",
+        help="How much the headers of a request may be together.",
+    ),
+]
+MaxHeaders = Annotated[
+    int, typer.Option("--max-headers", envvar="SHOAL_MAX_HEADERS", min=1, help="How many headers a request may have.")
+]
+MaxConnections = Annotated[
+    int,
+    typer.Option(
+        "--max-connections",
+        envvar="SHOAL_MAX_CONNECTIONS",
+        min=1,
+        help="Connections that may be open; more are told to come back.",
+    ),
+]
+ConnectionMemory = Annotated[
+    int,
+    typer.Option(
+        "--connection-memory",
+        envvar="SHOAL_CONNECTION_MEMORY",
+        parser=parse_bytes,
+        metavar="SIZE",
+        help="How much requests that are not complete and answers that nobody takes may hold in a process.",
+    ),
+]
+MaxConnectionsPerAddress = Annotated[
+    int | None,
+    typer.Option(
+        "--max-connections-per-address",
+        envvar="SHOAL_MAX_CONNECTIONS_PER_ADDRESS",
+        min=1,
+        help="Of those, from one address that is no trusted proxy; without it, any number.",
+    ),
+]
 
 
 PublicUrl = Annotated[
@@ -298,6 +449,27 @@ SessionKey = Annotated[
         parser=parse_session_key,
         metavar="SECRET",
         help="What signs console sessions, the same on every gateway; without it, each data folder has its own.",
+    ),
+]
+SecretKey = Annotated[
+    str | None,
+    typer.Option(
+        "--secret-key",
+        envvar="SHOAL_SECRET_KEY",
+        parser=parse_session_key,
+        metavar="SECRET",
+        help="What credentials of upstreams are encrypted with, the same on every gateway; without it, each data "
+        "folder has its own.",
+    ),
+]
+AllowedUpstreams = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-upstream",
+        envvar="SHOAL_ALLOWED_UPSTREAMS",
+        parser=parse_network,
+        metavar="NETWORK",
+        help="Where upstreams may be called although it is not public, such as 10.0.0.0/8; several by repeating it.",
     ),
 ]
 RedisUrl = Annotated[
@@ -347,6 +519,33 @@ UsageRetention = Annotated[
         help="Delete single usage records that are older; sums per hour stay. Without it, nothing is deleted.",
     ),
 ]
+Files = Annotated[
+    str | None,
+    typer.Option(
+        "--files",
+        envvar="SHOAL_FILES",
+        callback=checked_files,
+        metavar="FOLDER|s3://…",
+        help="Where files of batches are kept: a folder, or a bucket that all gateways reach, as "
+        "s3://\\[KEY:SECRET@]bucket\\[/prefix]\\[?endpoint=URL&region=NAME]; without it, `files` in the data folder.",
+    ),
+]
+MaxFile = Annotated[
+    int,
+    typer.Option(
+        "--max-file-bytes", envvar="SHOAL_MAX_FILE_BYTES", parser=parse_bytes, metavar="SIZE", help="The largest file."
+    ),
+]
+MaxStored = Annotated[
+    int,
+    typer.Option(
+        "--max-stored-bytes",
+        envvar="SHOAL_MAX_STORED_BYTES",
+        parser=parse_bytes,
+        metavar="SIZE",
+        help="How much the files of one tenant may take together.",
+    ),
+]
 Workers = Annotated[
     int,
     typer.Option(
@@ -357,6 +556,68 @@ Workers = Annotated[
         help="Processes that serve requests, one for each core; more than one need --redis-url.",
     ),
 ]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option("--log-format", envvar="SHOAL_LOG_FORMAT", help="How logs are written; auto: text on a terminal."),
+]
+LogLevelOption = Annotated[
+    LogLevel, typer.Option("--log-level", envvar="SHOAL_LOG_LEVEL", help="The least that is logged.")
+]
+AccessLogOption = Annotated[
+    AccessLog,
+    typer.Option(
+        "--access-log",
+        envvar="SHOAL_ACCESS_LOG",
+        help="Which requests are logged; problems: those that failed, and slow ones.",
+    ),
+]
+OtlpEndpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp-endpoint",
+        envvar="SHOAL_OTLP_ENDPOINT",
+        callback=checked_endpoint,
+        metavar="URL",
+        help="An OpenTelemetry collector for traces, OTLP over HTTP: http://collector:4318. Without it, none are kept.",
+    ),
+]
+OtlpHeaders = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp-headers",
+        envvar="SHOAL_OTLP_HEADERS",
+        metavar="NAME=VALUE,…",
+        help="Sent to it with all traces, as a credential may have to be; values percent-encoded.",
+    ),
+]
+TraceShare = Annotated[
+    float,
+    typer.Option(
+        "--trace-share",
+        envvar="SHOAL_TRACE_SHARE",
+        min=0.0,
+        max=1.0,
+        help="Of all requests, for which a trace is kept; callers that trace may have a few more.",
+    ),
+]
+
+
+def observation_of(
+    log_format: LogFormat,
+    log_level: LogLevel,
+    endpoint: str | None,
+    headers: str | None,
+    *,
+    share: float = 1.0,
+    access_log: AccessLog = "problems",
+) -> Observation:
+    """What options say about logs and traces together. Raises BadParameter for headers that are none."""
+    logs = LogSettings(log_format, log_level, every_request=access_log == "all")
+    if endpoint is None:
+        return Observation(logs=logs)
+    return Observation(
+        logs=logs, tracing=TracingSettings(endpoint=endpoint, headers=parse_headers(headers or ""), share=share)
+    )
 
 
 def inherited_environment() -> dict[str, str]:
@@ -364,6 +625,14 @@ def inherited_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}  # noqa: TID251 (the one place)
 
 
-def child_environment(engine_secret: str) -> dict[str, str]:
-    """The environment of a supervised engine: with the secret; its own settings are said as options."""
-    return {**inherited_environment(), "SHOAL_ENGINE_SECRET": engine_secret}
+def upstream_key() -> str | None:
+    """The API key of an upstream, for commands that take one: never an argument, which every user could read."""
+    return os.environ.get("SHOAL_UPSTREAM_KEY")  # noqa: TID251 (the one place)
+
+
+def child_environment(engine_secret: str, otlp_headers: str | None = None) -> dict[str, str]:
+    """The environment of a supervised engine: with what is secret; its other settings are said as options."""
+    told = {"SHOAL_ENGINE_SECRET": engine_secret}
+    if otlp_headers is not None:
+        told["SHOAL_OTLP_HEADERS"] = otlp_headers
+    return {**inherited_environment(), **told}

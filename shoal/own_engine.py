@@ -5,7 +5,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import structlog
 
@@ -39,13 +39,18 @@ class EngineOptions:
     eviction: str
     bulk_share: float
     threads: int | None
+    log_format: str = "auto"
+    log_level: str = "info"
+    otlp_endpoint: str | None = None
+    otlp_headers: str | None = field(default=None, repr=False)
+    """A secret, so no word of the command."""
 
     def command(self, port: int, grace_period: float) -> list[str]:
         """The engine node as a child of this process."""
         words = [sys.executable, "-m", "shoal", "engine", "--supervised", "--port", str(port)]
         words += ["--grace-period", str(grace_period)]
         for name, value in asdict(self).items():
-            if value is not None:
+            if value is not None and name != "otlp_headers":
                 words += [f"--{name.replace('_', '-')}", str(value)]
         return words
 
@@ -54,7 +59,7 @@ class EngineOptions:
 async def supervised(engine: RunningEngine, options: EngineOptions, grace_period: float) -> AsyncIterator[Supervisor]:
     """The engine node, kept alive for the length of the block."""
     port = int(engine.node_url.rpartition(":")[2])
-    start = piped(options.command(port, grace_period), child_environment(engine.engine_secret))
+    start = piped(options.command(port, grace_period), child_environment(engine.engine_secret, options.otlp_headers))
     supervisor = Supervisor(start, "engine")
     watching = asyncio.create_task(supervisor.run())
     try:

@@ -8,17 +8,17 @@ import contextlib
 import errno
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, Protocol
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
 
-import uvicorn
 import uvloop
 
+from shoal.door import Door, ListeningDoor
+from shoal.doorkeeper import Limits
 from shoal.failures import StartFailure
-from shoal.http_protocol import BoundedHttp
-
-KEEP_ALIVE = 75.0
-"""Seconds that an idle client connection stays open: longer than clients and proxies keep theirs (60 s is common)."""
+from shoal.server import Server
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -40,11 +40,12 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def address(sock: socket.socket) -> str:
-    """The URL at which a listening socket is reached from this machine."""
+def address(sock: socket.socket, certificate: Path | None = None) -> str:
+    """The URL at which a listening socket is reached from this machine; with a certificate, by TLS."""
+    scheme = "http" if certificate is None else "https"
     host, port = sock.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -75,22 +76,14 @@ class StopSignal:
         await self._stopped.wait()
 
 
-class Door(Protocol):
-    """Where connections come from other than a listening socket of this process."""
-
-    def open(self, protocol: Callable[[], BoundedHttp]) -> None:
-        """Let connections in, each with a new protocol."""
-
-    async def close(self) -> None:
-        """Let no more in; returns when the last one is."""
-
-
 async def serve(
     app: Any,
     door: socket.socket | Door,
     stop: StopSignal,
     *,
     grace_period: float,
+    limits: Limits | None = None,
+    tls: ssl.SSLContext | None = None,
     beside: Awaitable[None] | None = None,
     before_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
@@ -99,59 +92,22 @@ async def serve(
     `beside` runs while the app serves: its failure stops the app and is raised, its end changes nothing. `before_stop`
     runs between the stop and the closing of the door.
     """
-    config = uvicorn.Config(
-        app,
-        http=BoundedHttp,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # who the caller is must not be the caller's to say
-        timeout_keep_alive=int(KEEP_ALIVE),
-        timeout_graceful_shutdown=max(1, int(grace_period)),
-    )
-    sockets = [door] if isinstance(door, socket.socket) else []
-    server = _Server(config, None if isinstance(door, socket.socket) else door)
-    serving = asyncio.create_task(server.serve(sockets=sockets))
-    stopping = asyncio.create_task(stop.wait())
+    server = Server(app, ListeningDoor(door) if isinstance(door, socket.socket) else door, limits or Limits(), tls)
     companion = asyncio.ensure_future(beside) if beside is not None else None
     if companion is not None:
         companion.add_done_callback(
             lambda ended: None if ended.cancelled() or ended.exception() is None else stop.set()
         )
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if before_stop is not None and not serving.done():
-        await before_stop()
-    server.should_exit = True
-    await serving
+    await server.open()
+    await stop.wait()
+    server.leave()
+    try:
+        if before_stop is not None:
+            await before_stop()
+    finally:
+        await server.close(grace_period)
+        if companion is not None:
+            companion.cancel()
     if companion is not None:
-        companion.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await companion
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling, and with another door if need be."""
-
-    def __init__(self, config: uvicorn.Config, door: Door | None) -> None:
-        super().__init__(config)
-        self._door = door
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, or open the door."""
-        await super().startup(sockets)
-        if self._door is not None:
-            self._door.open(lambda: BoundedHttp(self.config, self.server_state, self.lifespan.state))
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door before what is behind it."""
-        if self._door is not None:
-            await self._door.close()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave SIGINT and SIGTERM to `StopSignal`."""
-        yield

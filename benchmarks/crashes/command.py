@@ -24,25 +24,14 @@ from benchmarks.crashes.clients import Client, Tally
 from benchmarks.crashes.gateways import Gateway, kept_alive, kill_at_random
 from benchmarks.crashes.ledger import Outcome, judge
 from benchmarks.crashes.postgres import postgres
+from benchmarks.crashes.tenants import prepare
 from benchmarks.processes import NotMeasurable, free_port, running
 from benchmarks.report import Report, Table, publish
 from benchmarks.served import MODEL, SHOAL
-from gateway.db import schema
-from gateway.db.session import Database
-from gateway.services.register.audit import Actor
-from gateway.services.register.grants import add_grant
-from gateway.services.register.keys import create_key
-from gateway.services.register.models import NewModel, add_model
-from gateway.services.register.quotas import set_quota
-from gateway.services.register.tenants import create_tenant
 from gateway.settings import sqlite_url
-from policies.quota import Kind
 
 GATEWAYS = 3
-TENANTS = 2
 CLIENTS = 8
-PLENTY: dict[Kind, int | None] = {"requests": 10**7, "tokens": 10**9}
-"""Limits that are checked like any other and never reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +75,7 @@ def main(arguments: list[str]) -> None:
 
 def crash(folder: Path, database_url: str, kills: int, seed: int, outage: Outage | None = None) -> Outcome:
     """One run, in a folder of its own, on an empty database."""
-    keys = uvloop.run(_prepare(database_url))
+    keys = uvloop.run(prepare(database_url, MODEL))
     port = free_port()
     node = f"http://127.0.0.1:{port}"
     engine = [sys.executable, "-m", "benchmarks.fake_engine", "--port", str(port), "--dimensions", "8"]
@@ -138,24 +127,6 @@ def _gateway(folder: Path, database_url: str, node: str, number: int) -> Gateway
     port = free_port()
     place = ["--port", str(port), "--data-dir", str(folder), "--database-url", database_url]
     return Gateway(f"http://127.0.0.1:{port}", [*SHOAL, "gateway", *place, "--node", node], folder / f"{number}.log")
-
-
-async def _prepare(database_url: str) -> list[str]:
-    """The API keys of a few tenants on a fresh database."""
-    await schema.upgrade(database_url)
-    database, actor = Database.open(database_url), Actor("crashes", "benchmarks")
-    keys = []
-    try:
-        async with database.transaction() as session:
-            await add_model(session, actor, NewModel(id=MODEL, source=MODEL, input_limit=512))
-            for number in range(TENANTS):
-                tenant = (await create_tenant(session, actor, f"tenant-{number}")).id
-                await add_grant(session, actor, tenant, "*")
-                await set_quota(session, actor, tenant, PLENTY)
-                keys.append((await create_key(session, actor, tenant)).key)
-    finally:
-        await database.close()
-    return keys
 
 
 def _table(outcomes: dict[str, Outcome]) -> Table:

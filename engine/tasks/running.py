@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from engine.residency import Residency
 from engine.scheduler import Scheduler
 from engine.tasks.using import Loaded, Used, Using
 from engine.tokenizer import Cut, Finish, Text, Tokenized
+from engine.tracing import part
 
 RETRY_AFTER_DRAIN = 1.0
 
@@ -53,17 +54,18 @@ class Visit:
         running = self._running
         running.scheduler.admit(len(texts), self._claim.lane)
         started = running.clock()
-        tokenized = await self.model.tokenizer.encode(
-            texts,
-            limit=self.limit if limit is None else limit,
-            truncate=truncate,
-            executor=running.tokenizing,
-            outputs=outputs,
-            cut=cut,
-            specials=specials,
-            finish=finish,
-        )
-        self._tokenizing += running.clock() - started
+        with part("tokenize"):
+            tokenized = await self.model.tokenizer.encode(
+                texts,
+                limit=self.limit if limit is None else limit,
+                truncate=truncate,
+                executor=running.tokenizing,
+                outputs=outputs,
+                cut=cut,
+                specials=specials,
+                finish=finish,
+            )
+        self._note_tokenized(running.clock() - started)
         return tokenized
 
     async def read(self, job: Callable[[tokenizers.Tokenizer], Tokenized], texts: int) -> Tokenized:
@@ -71,11 +73,16 @@ class Visit:
         running = self._running
         running.scheduler.admit(texts, self._claim.lane)
         started = running.clock()
-        tokenized = await self.model.tokenizer.read(job, running.tokenizing)
+        with part("tokenize"):
+            tokenized = await self.model.tokenizer.read(job, running.tokenizing)
         if (fault := self.model.tokenizer.fault(tokenized.encoded)) is not None:
             raise fault
-        self._tokenizing += running.clock() - started
+        self._note_tokenized(running.clock() - started)
         return tokenized
+
+    def _note_tokenized(self, seconds: float) -> None:
+        self._tokenizing += seconds
+        self._running.metrics.tokenize_seconds.observe(seconds)
 
     async def run(self, encoded: Sequence[Encoded]) -> list[Row]:
         """What the model says of each sequence, once the scheduler has had it run. May be called again."""
@@ -141,7 +148,9 @@ class Running:
         with self.taking():
             started = self.clock()
             claim = claim_of(request, started)
-            async with self._using.use(request, claim.patience) as used:
+            async with AsyncExitStack() as held:
+                with part("load"):
+                    used = await held.enter_async_context(self._using.use(request, claim.patience))
                 longest = used.model.spec.max_tokens
                 limit = min(request.model.max_tokens or longest, longest)
                 yield Visit(self, used, claim, limit, self.clock() - started)

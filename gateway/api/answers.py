@@ -1,10 +1,17 @@
 """Answers as finished bytes: Litestar passes them on without encoding, copying or guessing anything."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from litestar.types import Receive, Scope, Send
 
 JSON = b"application/json"
+
+
+class Sendable(Protocol):
+    """An ASGI response."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
 
 
 class Answer:

@@ -10,6 +10,8 @@ from gateway.api import (
     cohere_schemas,
     embeddings,
     extract,
+    generation,
+    generation_body,
     label_schemas,
     rerank,
     schemas,
@@ -37,6 +39,8 @@ TYPES = [
     label_schemas.Classifications,
     label_schemas.ExtractBody,
     label_schemas.Extractions,
+    generation_body.ChatBody,
+    generation_body.CompletionBody,
     schemas.Model,
     schemas.Models,
     schemas.Liveness,
@@ -96,6 +100,11 @@ NARROWED: dict[str, dict[str, Any]] = {
         ],
     },
     "ExtractBody": {"required": ["input"], "properties": {"input": {"anyOf": [TEXT, TEXTS]}, "labels": LABELS}},
+    "ChatBody": {
+        "required": ["messages"],
+        "properties": {"messages": {"type": "array", "items": {"type": "object"}, "minItems": 1}},
+    },
+    "CompletionBody": {"required": ["prompt"], "properties": {"prompt": {"anyOf": [TEXT, {"type": "array"}]}}},
     "RerankBody": {
         "required": ["query"],
         "properties": {"query": TEXT},
@@ -114,7 +123,7 @@ WORK = (400, 401, 403, 404, 413, 429, 500, 503)
 class Described:
     """Routes that do the same."""
 
-    method: Literal["get", "post"]
+    method: Literal["get", "post", "delete"]
     paths: Sequence[str]
     name: str
     summary: str
@@ -127,6 +136,10 @@ class Described:
     media: str = "application/json"
     wrong: tuple[str, ...] = ("ErrorBody",)
     """What errors look like."""
+    query: tuple[dict[str, Any], ...] = ()
+    """Parameters."""
+    form: dict[str, Any] | None = None
+    """The schema of a body that is a form."""
 
 
 OPEN: tuple[dict[str, list[str]], ...] = ()
@@ -194,6 +207,24 @@ ROUTES = (
         "Find the spans of texts that labels fit",
         (ref("Extractions"),),
         "ExtractBody",
+        WORK,
+    ),
+    Described(
+        "post",
+        generation.CHAT,
+        "create_chat_completion",
+        "Have a conversation continued, by a model of an upstream; a stream of events where `stream` is true",
+        ({"type": "object"},),
+        "ChatBody",
+        WORK,
+    ),
+    Described(
+        "post",
+        generation.COMPLETIONS,
+        "create_completion",
+        "Have a text continued, by a model of an upstream; a stream of events where `stream` is true",
+        ({"type": "object"},),
+        "CompletionBody",
         WORK,
     ),
     Described(

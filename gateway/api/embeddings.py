@@ -1,7 +1,7 @@
 """`POST /v1/embeddings`: OpenAI's wire, with what Jina, Voyage and we add to it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -13,7 +13,7 @@ from gateway.api.bodies import decode_body, may_truncate, read_body
 from gateway.api.costs import embed_cost
 from gateway.api.inference import ask, inference_route, tokens_of, truncation_header
 from gateway.api.input_types import meant
-from gateway.api.model_choice import choose_model
+from gateway.api.model_choice import Chosen, choose_model
 from gateway.api.schemas import Embedding, Embeddings, EmbeddingsBody, Quantization, SparseEmbedding, Usage
 from gateway.api.texts import texts_of
 from gateway.api.vectors import numbers, packed, rows, sparse_numbers
@@ -21,6 +21,7 @@ from gateway.call import Call
 from gateway.engine_client import EmbedReply, EmbedRequest, OutputType, model_ref
 from gateway.services.opened import Services
 from gateway.services.pools.node import to_embed
+from gateway.settings import GatewaySettings
 
 PATHS = ["/v1/embeddings", "/embeddings", "/v1/v1/embeddings"]
 DECODE = msgspec.json.Decoder(EmbeddingsBody).decode
@@ -32,11 +33,31 @@ def embeddings_route(services: Services) -> HTTPRouteHandler:
     return inference_route(services, PATHS, embed, scope="embeddings")
 
 
+class Asked(NamedTuple):
+    """What a body asks for."""
+
+    chosen: Chosen
+    request: EmbedRequest
+    as_base64: bool
+
+    def render(self, reply: EmbedReply) -> Answer:
+        """The answer."""
+        return render(reply, self.chosen.name, self.request.output_dtype, as_base64=self.as_base64)
+
+
 async def embed(services: Services, call: Call, receive: Receive) -> Answer:
     """Embed what the body asks for."""
-    body = decode_body(DECODE, await read_body(receive, call, services.settings.max_body_bytes))
-    chosen = choose_model(call, body.model or services.settings.default_model)
-    texts = await texts_of(body.input, services.settings.max_inputs)
+    asked = await understand(services.settings, call, await read_body(receive, call, services.settings.max_body_bytes))
+    cost = embed_cost(asked.chosen.model, asked.request.inputs)
+    (reply,) = await ask(services, call, receive, asked.chosen, to_embed, asked.request, tokens=cost)
+    return asked.render(reply)
+
+
+async def understand(settings: GatewaySettings, call: Call, content: bytes) -> Asked:
+    """What the body of this call asks for, of a model that the call's key may use."""
+    body = decode_body(DECODE, content)
+    chosen = choose_model(call, body.model or settings.default_model)
+    texts = await texts_of(body.input, settings.max_inputs)
     call.inputs = len(texts)
     input_type, prompt_name = meant(body.input_type, chosen.model.facts.prompts)
     request = EmbedRequest(
@@ -50,10 +71,7 @@ async def embed(services: Services, call: Call, receive: Receive) -> Answer:
         task=body.task,
         output_dtype=number_type(body.output_dtype, body.embedding_type),
     )
-    cost = embed_cost(chosen.model, texts)
-    (reply,) = await ask(services, call, receive, chosen, to_embed, request, tokens=cost)
-    as_base64 = "base64" in (body.encoding_format, body.embedding_type)
-    return render(reply, chosen.name, request.output_dtype, as_base64=as_base64)
+    return Asked(chosen, request, "base64" in (body.encoding_format, body.embedding_type))
 
 
 def number_type(*said: str | None) -> OutputType:

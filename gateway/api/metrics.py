@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import re
+from collections import Counter
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -16,7 +17,7 @@ from gateway.api.crew import Crew
 from gateway.auth import PUBLIC, credential
 from gateway.call import call_of
 from gateway.errors import AuthenticationFailed, RouteNotFound
-from gateway.observability import Backlog, PoolState
+from gateway.observability import NODE_STATES, Backlog, PoolState
 from gateway.services.opened import Services
 from gateway.services.pools.pool import Pool
 
@@ -81,6 +82,8 @@ def observe_background(services: Services) -> None:
             policy_age=services.feed.age,
             usage_failures=services.usage.failures,
             policy_failures=services.feed.failures,
+            spans_exported=services.tracer.spans["exported"],
+            spans_dropped=services.tracer.spans["dropped"],
         )
     )
     services.metrics.set_ready(ready=services.standing.report().ready)
@@ -88,5 +91,7 @@ def observe_background(services: Services) -> None:
 
 def pool_state(pool: Pool) -> PoolState:
     """What the metrics say of a pool."""
-    healthy = sum(node.healthy for node in pool)
-    return PoolState(pool.waiting, pool.in_flight, (healthy, len(pool) - healthy, 0))
+    states: Counter[str] = Counter(node.state for node in pool)
+    heard = min((node.heard for node in pool if node.healthy), default=None)
+    age = 0.0 if heard is None else asyncio.get_running_loop().time() - heard
+    return PoolState(pool.waiting, pool.in_flight, tuple(states[state] for state in NODE_STATES), age)

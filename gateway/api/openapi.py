@@ -11,6 +11,7 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.api.answers import Answer
+from gateway.api.bulk.described import BULK_ROUTES, BULK_TYPES
 from gateway.api.described import NARROWED, REF, ROUTES, TEXT, TYPES, Described, ref
 from gateway.api.rate_headers import NAMES
 from gateway.auth import PUBLIC
@@ -20,11 +21,14 @@ ERRORS = {
     400: "The request is at fault; the message says where.",
     401: "No API key, or none that is valid.",
     403: "The tenant is suspended, or the key has no scope for this.",
-    404: "No such model for this key.",
+    404: "No such thing for this key.",
+    409: "Not as it is now.",
     413: "The body is too large.",
+    415: "The body is of another kind.",
     429: "A quota is used up or the engine is overloaded.",
     500: "The engine failed.",
-    503: "No engine node now.",
+    503: "Not now.",
+    507: "No room.",
 }
 TRY_AGAIN = {
     "retry-after": "Seconds to wait; absent where waiting does not help.",
@@ -47,15 +51,19 @@ def openapi_route() -> HTTPRouteHandler:
 
 def describe() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    _, components = msgspec.json.schema_components(TYPES, ref_template=REF)
+    _, components = msgspec.json.schema_components([*TYPES, *BULK_TYPES], ref_template=REF)
     for name, narrowed in NARROWED.items():
         components[name]["properties"] |= narrowed["properties"]
         components[name] |= {word: value for word, value in narrowed.items() if word != "properties"}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in (*ROUTES, *BULK_ROUTES):
+        for path, told in _operations(route):
+            paths.setdefault(path, {})[route.method] = told
     return {
         "openapi": "3.1.0",
         "info": {"title": "Shoal", "version": VERSION, "description": "Embeddings, rerank, labels and spans."},
         "security": [{"apiKey": []}],
-        "paths": {path: {route.method: told} for route in ROUTES for path, told in _operations(route)},
+        "paths": paths,
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -75,8 +83,10 @@ def _operations(route: Described) -> Iterable[tuple[str, dict[str, Any]]]:
         }
         if route.security is not None:
             told["security"] = list(route.security)
-        if "{id}" in path:
-            told["parameters"] = [_ID]
+        if "{id}" in path or route.query:
+            told["parameters"] = [*([_ID] if "{id}" in path else []), *route.query]
+        if route.form is not None:
+            told["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": route.form}}}
         if route.body is not None:
             told["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(route.body)}}}
         yield path, told

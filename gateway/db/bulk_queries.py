@@ -88,8 +88,10 @@ async def unfinished(session: AsyncSession) -> Mapping[str, int]:
     return {status: int(count) for status, count in (await session.execute(counted)).all()}
 
 
-async def free_batch(session: AsyncSession, storage: str, moment: datetime, besides: Sequence[str]) -> Batch | None:
-    """The oldest batch of this storage that nobody works on; its row is locked.
+async def free_batch(
+    session: AsyncSession, storage: str, moment: datetime, besides: Sequence[str], *, locked: bool = False
+) -> Batch | None:
+    """The oldest batch of this storage that nobody works on; `locked` to take it.
 
     One of a tenant that is not among `besides` comes first. Those of suspended tenants wait, and are only ended.
     """
@@ -102,8 +104,9 @@ async def free_batch(session: AsyncSession, storage: str, moment: datetime, besi
         .where(or_(col(Tenant.suspended_at).is_(None), ending))
         .order_by(col(Batch.tenant_id).in_(besides), col(Batch.created_at))
         .limit(1)
-        .with_for_update(of=Batch, skip_locked=True)
     )
+    if locked:
+        chosen = chosen.with_for_update(of=Batch, skip_locked=True)
     return (await session.scalars(chosen)).first()
 
 
@@ -116,11 +119,6 @@ async def doomed_files(session: AsyncSession, storage: str, moment: datetime, *,
     over = and_(col(File.expires_at) < moment, ~read)
     chosen = select(File).where(col(File.storage) == storage, or_(col(File.deleted_at).is_not(None), over, ~owned))
     return (await session.scalars(chosen.limit(limit))).all()
-
-
-async def files_at(session: AsyncSession, ids: Sequence[str]) -> Sequence[str]:
-    """Which of these ids are those of files, whoever's."""
-    return (await session.scalars(select(col(File.id)).where(col(File.id).in_(ids)))).all()
 
 
 def _files(tenant_id: str) -> Select[File]:

@@ -15,6 +15,7 @@ from engine.runtime import open_runtime
 from engine.server import create_engine_app
 from engine.settings import EngineSettings
 from engine.work import LOADER
+from gateway.certificates import CertificateFiles
 from shoal import process
 from shoal.failures import StartFailure
 from shoal.logs import configure_logs
@@ -28,11 +29,22 @@ from shoal.options import (
     HostBudget,
     IdleTimeout,
     LoadTimeout,
+    LogFormatOption,
+    LogLevelOption,
     MemoryBudget,
+    OtlpEndpoint,
+    OtlpHeaders,
     Port,
     Threads,
+    TlsCert,
+    TlsClientCa,
+    TlsKey,
+    observation_of,
 )
 from shoal.supervisor import parent_gone
+from shoal.tls import door_tls
+from shoal.tracing.opened import node_tracing
+from shoal.tracing.settings import TracingSettings
 
 CLOSING = 2.0
 """Seconds of the grace period that are kept for sending the last answers and closing."""
@@ -51,16 +63,24 @@ def engine(
     engine_secret: EngineSecret = "",
     threads: Threads = None,
     grace_period: GracePeriod = 30.0,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    log_format: LogFormatOption = "auto",
+    log_level: LogLevelOption = "info",
+    otlp_endpoint: OtlpEndpoint = None,
+    otlp_headers: OtlpHeaders = None,
     supervised: Annotated[
         bool, typer.Option("--supervised", hidden=True, help="End when standard input is closed.")
     ] = False,
 ) -> None:
-    """Run models for gateways elsewhere, which prove themselves by a shared secret."""
-    if not engine_secret and not is_loopback(host):
+    """Run models for gateways elsewhere, which prove themselves by a shared secret, or by certificates."""
+    if not engine_secret and tls_client_ca is None and not is_loopback(host):
         raise StartFailure(
             f"A node on {host} can be reached from other machines: give it and its gateways a secret "
-            "by --engine-secret or SHOAL_ENGINE_SECRET."
+            "by --engine-secret or SHOAL_ENGINE_SECRET, or certificates by --tls-client-ca."
         )
+    files = CertificateFiles(certificate=tls_cert, key=tls_key, trusted=tls_client_ca)
     settings = EngineSettings(
         device=device,
         memory_budget=memory_budget,
@@ -72,8 +92,9 @@ def engine(
         secret=engine_secret,
         threads=threads,
     )
-    configure_logs()
-    process.run(_engine(settings, host, port, grace_period, supervised=supervised))
+    observation = observation_of(log_format, log_level, otlp_endpoint, otlp_headers)
+    configure_logs(observation.logs)
+    process.run(_engine(settings, host, port, grace_period, files, observation.tracing, supervised=supervised))
     if any(thread.name == LOADER for thread in threading.enumerate()):
         # A load that never ends can not be stopped, and unwinding it below native code could crash the exit.
         sys.stdout.flush()
@@ -89,12 +110,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def _engine(settings: EngineSettings, host: str, port: int, grace_period: float, *, supervised: bool) -> None:
+async def _engine(
+    settings: EngineSettings,
+    host: str,
+    port: int,
+    grace_period: float,
+    files: CertificateFiles,
+    tracing: TracingSettings | None,
+    *,
+    supervised: bool,
+) -> None:
     with closed_after(process.listen(host, port)) as sock:
         stop = process.StopSignal()
-        async with open_runtime(settings) as runtime:
+        async with door_tls(files) as tls, node_tracing(tracing) as tracer, open_runtime(settings, tracer) as runtime:
             if not supervised:
-                print(f"Serving on {process.address(sock)}. Stop with Ctrl-C.", flush=True)
+                print(f"Serving on {process.address(sock, files.certificate)}. Stop with Ctrl-C.", flush=True)
 
             closing = min(CLOSING, grace_period / 2)
 
@@ -109,6 +139,7 @@ async def _engine(settings: EngineSettings, host: str, port: int, grace_period: 
                 sock,
                 stop,
                 grace_period=closing,
+                tls=tls,
                 beside=_stop_with_parent(stop) if supervised else None,
                 before_stop=finish,
             )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from engine.errors import EngineError
-from gateway.services.register import models
+from gateway.services.register import models, upstreams
 from shoal.database import change, read
 from shoal.inspection import absolute, found, inspect, inspect_adapter
 from shoal.model_report import lines, report
@@ -53,10 +53,15 @@ def add(
         str, typer.Argument(metavar="ID", help="What requests call the model, such as BAAI/bge-small-en-v1.5.")
     ],
     source: Annotated[
-        str | None, typer.Option(metavar="HUB_ID|FOLDER", help="Where it comes from; without it, the id is the hub id.")
+        str | None,
+        typer.Option(
+            metavar="HUB_ID|FOLDER", help="Where it comes from, or its name at an upstream; else the id is that."
+        ),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="The hub's commit, tag or branch.")] = None,
-    pool: Annotated[str, typer.Option(help="The pool of engine nodes that serves it.")] = DEFAULT_POOL,
+    pool: Annotated[
+        str, typer.Option(help="The pool of engine nodes, or of upstreams, that serves it.")
+    ] = DEFAULT_POOL,
     alias: Annotated[list[str] | None, typer.Option(help="Another name for it; several by repeating it.")] = None,
     pin: Annotated[bool, typer.Option("--pin", help="Never evict it from memory.")] = False,
     dtype: Annotated[
@@ -82,9 +87,13 @@ def add(
             raise typer.BadParameter("An adapter has these of the model that it changes.", param_hint="--adapter")
         _add_adapter(id_, absolute(adapter), tuple(alias or ()), database_at(data_dir, database_url), unchecked)
         return
-    where = absolute(source or id_)
+    database = database_at(data_dir, database_url)
+    elsewhere = any(upstream.pool == pool for upstream in read(database, upstreams.list_upstreams))
+    if elsewhere and (revision or dtype or pin):
+        raise typer.BadParameter(f"The pool '{pool}' is of upstreams, which load what they serve as they like.")
+    where = source or id_ if elsewhere else absolute(source or id_)
     spec = None
-    if not unchecked:
+    if not unchecked and not elsewhere:
         print(f"Looking at {where} …", file=sys.stderr)
         spec = inspect(where, revision)
     model = models.NewModel(
@@ -98,7 +107,7 @@ def add(
         pinned=pin,
         **(found(spec) if spec else {}),
     )
-    added = change(database_at(data_dir, database_url), lambda session, actor: models.add_model(session, actor, model))
+    added = change(database, lambda session, actor: models.add_model(session, actor, model))
     if spec is not None:
         print_table(("what", "value"), [(name, shown(value)) for name, value in lines(report(where, spec))])
     wide = f"{added.dimensions} dimensions, " if added.dimensions else ""

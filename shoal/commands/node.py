@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.protocol import NodeStatus
+from engine.protocol import NodeStatus, why_apart
 from shoal.node_calls import ask_nodes
 from shoal.options import DATA_DIR, AsJson, DataDir, EngineSecret, Nodes
 from shoal.printing import print_json, print_table
@@ -20,7 +20,7 @@ def list_(
     node: Nodes = None, engine_secret: EngineSecret = "", as_json: AsJson = False, data_dir: DataDir = DATA_DIR
 ) -> None:
     """Every node that is named with --node, or else the one of the running `shoal serve`."""
-    answers = list(ask_nodes(node or [], engine_secret, data_dir))
+    answers = ask_nodes(node or [], engine_secret, data_dir)
     if as_json:
         print_json([{"pool": pool, "url": url, "status": status} for pool, url, status in answers])
         return
@@ -28,7 +28,7 @@ def list_(
         ("POOL", "NODE", "STATE", "DEVICE", "MEMORY", "WAITING", "MODELS"),
         [(pool, url, *_columns(status)) for pool, url, status in answers],
     )
-    if any(isinstance(status, str) for _, _, status in answers):
+    if any(isinstance(status, str) or why_apart(status) for _, _, status in answers):
         raise typer.Exit(1)
 
 
@@ -37,4 +37,5 @@ def _columns(status: NodeStatus | str) -> tuple[object, ...]:
         return (status, None, None, None, None)
     memory = f"{status.memory_used / 2**20:,.0f} of {status.memory_budget / 2**20:,.0f} MiB"
     models = tuple(f"{model.id} ({model.state})" for model in status.models)
-    return ("ready" if status.ready else "draining", status.device, memory, f"{status.waiting_tokens} tokens", models)
+    state = why_apart(status) or ("ready" if status.ready else "draining")
+    return (state, status.device, memory, f"{status.waiting_tokens} tokens", models)

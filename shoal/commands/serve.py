@@ -11,43 +11,72 @@ from gateway.engine_client import NodeStatus, model_ref
 from gateway.errors import GatewayError, Unavailable
 from gateway.services.pools.node import Node
 from gateway.services.register.models import ModelInfo, list_models
-from gateway.settings import USAGE_SPOOL_LIMIT, GatewaySettings
+from gateway.settings import (
+    CONNECTION_MEMORY,
+    MAX_BODY,
+    MAX_FILE,
+    MAX_HEAD,
+    MAX_STORED,
+    USAGE_SPOOL_LIMIT,
+    GatewaySettings,
+)
 from shoal import __version__, process
 from shoal.data_folder import DataFolder, RunningEngine
 from shoal.first_run import STARTER_ALIAS, STARTER_ID, Credentials, check_starter, welcome
 from shoal.gateway_process import CONSOLE, check_workers, serve_gateway
 from shoal.logs import configure_logs
+from shoal.observation import Observation
 from shoal.options import (
     DATA_DIR,
     DEFAULT_POOL,
+    AccessLogOption,
+    AllowedUpstreams,
     BulkShare,
+    ConnectionMemory,
     ConsoleHosts,
     DatabaseUrl,
     DataDir,
     DefaultModel,
     Device,
+    DrainDelay,
     EvictionOrder,
+    Files,
     GracePeriod,
     Host,
     HostBudget,
     IdleTimeout,
     LoadTimeout,
+    LogFormatOption,
+    LogLevelOption,
+    MaxBody,
+    MaxConnections,
+    MaxConnectionsPerAddress,
+    MaxFile,
+    MaxHead,
+    MaxHeaders,
+    MaxStored,
     MemoryBudget,
     MetricsKey,
+    OtlpEndpoint,
+    OtlpHeaders,
     PoolPatience,
     PoolWaiting,
     Port,
     PublicUrl,
     QuotaOutageRule,
     RedisUrl,
+    SecretKey,
     SessionKey,
     Threads,
+    TraceShare,
     TrustedProxies,
     UsageRetention,
     UsageSpool,
     UsageSpoolLimit,
     Workers,
     database_at,
+    files_at,
+    observation_of,
     parse_pool_patience,
     spool_at,
 )
@@ -79,13 +108,34 @@ def serve(
     console_host: ConsoleHosts = None,
     trusted_proxy: TrustedProxies = None,
     session_key: SessionKey = None,
+    secret_key: SecretKey = None,
+    allow_upstream: AllowedUpstreams = None,
     usage_spool: UsageSpool = None,
     usage_spool_limit: UsageSpoolLimit = USAGE_SPOOL_LIMIT,
     usage_retention: UsageRetention = None,
+    files: Files = None,
+    max_file_bytes: MaxFile = MAX_FILE,
+    max_stored_bytes: MaxStored = MAX_STORED,
     grace_period: GracePeriod = 30.0,
+    drain_delay: DrainDelay = 0.0,
+    max_body: MaxBody = MAX_BODY,
+    max_head: MaxHead = MAX_HEAD,
+    max_headers: MaxHeaders = 100,
+    max_connections: MaxConnections = 10_000,
+    connection_memory: ConnectionMemory = CONNECTION_MEMORY,
+    max_connections_per_address: MaxConnectionsPerAddress = None,
+    access_log: AccessLogOption = "problems",
+    log_format: LogFormatOption = "auto",
+    log_level: LogLevelOption = "info",
+    otlp_endpoint: OtlpEndpoint = None,
+    otlp_headers: OtlpHeaders = None,
+    trace_share: TraceShare = 0.01,
 ) -> None:
     """Serve everything on this machine. The first start prints a first API key and a password for the console."""
-    configure_logs()
+    observation = observation_of(
+        log_format, log_level, otlp_endpoint, otlp_headers, share=trace_share, access_log=access_log
+    )
+    configure_logs(observation.logs)
     folder = DataFolder.at(data_dir)
     engine = RunningEngine(f"http://127.0.0.1:{free_port()}", secrets.token_urlsafe(32))
     patience, patiences = parse_pool_patience(pool_patience or [])
@@ -103,10 +153,23 @@ def serve(
         public_url=public_url,
         console_hosts=tuple(console_host or ()),
         trusted_proxies=tuple(trusted_proxy or ()),
+        secret_key=folder.secret_key(secret_key),
+        allowed_upstreams=tuple(allow_upstream or ()),
         usage_spool=spool_at(folder.path, usage_spool),
         usage_spool_limit=usage_spool_limit,
         usage_retention=usage_retention,
+        files=files_at(data_dir, files),
+        max_file_bytes=max_file_bytes,
+        max_stored_bytes=max_stored_bytes,
         grace_period=grace_period,
+        drain_delay=drain_delay,
+        max_body_bytes=max_body,
+        max_head_bytes=max_head,
+        max_headers=max_headers,
+        max_connections=max_connections,
+        connection_memory=connection_memory,
+        max_connections_per_address=max_connections_per_address,
+        access_log=access_log,
     )
     options = EngineOptions(
         device=device,
@@ -117,9 +180,13 @@ def serve(
         eviction=eviction,
         bulk_share=bulk_share,
         threads=threads,
+        log_format=log_format,
+        log_level=log_level,
+        otlp_endpoint=otlp_endpoint,
+        otlp_headers=otlp_headers,
     )
     check_workers(workers, settings)
-    process.run(_serve(folder, settings, engine, options, host, port, session_key, workers))
+    process.run(_serve(folder, settings, engine, options, host, port, session_key, workers, observation))
 
 
 async def _serve(
@@ -131,6 +198,7 @@ async def _serve(
     port: int,
     session_key: str | None,
     workers: int,
+    observation: Observation,
 ) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.held())
@@ -149,6 +217,7 @@ async def _serve(
             session_key=folder.session_key(session_key),
             workers=workers,
             beside=accompany(view, supervisor, process.address(sock), credentials),
+            observation=observation,
         )
 
 

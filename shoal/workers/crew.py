@@ -16,14 +16,15 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from gateway.metric_families import Family, enduring, families_of, page_of, total
+from shoal.doorkeeper import limits_of
 from shoal.failures import StartFailure
 from shoal.options import inherited_environment
 from shoal.process import StopSignal
 from shoal.supervisor import Supervisor
 from shoal.workers.channel import Channel, ChannelClosed
 from shoal.workers.orders import Orders
-from shoal.workers.reception import Desk, Reception
-from shoal.workers.reports import Readiness, metrics_in, whole_readiness
+from shoal.workers.reception import Desk, Reception, way
+from shoal.workers.reports import metrics_in, report_in, whole_readiness
 
 LOOK_INTERVAL = 5.0
 """Seconds between two looks at what the workers counted."""
@@ -70,7 +71,8 @@ async def serve_by_crew(
 ) -> None:
     """Serve until `stop`. Raises StartFailure where the first worker does not come up, and what `beside` raises."""
     async with crew_at_work(orders, sock, size) as (crew, working):
-        watched = {asyncio.create_task(stop.wait()), asyncio.create_task(crew.failure())}
+        stopping = asyncio.create_task(stop.wait())
+        watched = {stopping, asyncio.create_task(crew.failure())}
         if beside is not None:
             watched.add(asyncio.create_task(_once_it_serves(crew, beside)))
         try:
@@ -78,6 +80,9 @@ async def serve_by_crew(
         finally:
             for task in watched:
                 task.cancel()
+        if stopping in done:
+            crew.say_draining()
+            await asyncio.sleep(orders.settings.drain_delay)
     await asyncio.gather(*watched, return_exceptions=True)
     for task in done:
         task.result()
@@ -94,7 +99,7 @@ class Crew:
 
     def __init__(self, orders: Orders, sock: socket.socket, size: int) -> None:
         self._orders = orders
-        self._reception = Reception(sock)
+        self._reception = Reception(sock, limits_of(orders.settings))
         self._members = [Member(number) for number in range(size)]
         self._ended: list[Family] = []
         self._registry = CollectorRegistry()
@@ -123,10 +128,17 @@ class Crew:
         """Raises StartFailure if no worker ever came up; never returns."""
         await asyncio.shield(self._failed)
 
+    def say_draining(self) -> None:
+        """Have every worker say that it wants no more, and go on as before."""
+        for member in self._members:
+            if member.serving and member.channel is not None:
+                with contextlib.suppress(ChannelClosed):
+                    member.channel.tell("draining")
+
     async def stop(self, grace_period: float) -> None:
         """Close the door, and let every worker finish what it has."""
         self._stopping = True
-        self._reception.close()
+        await self._reception.close()
         supervisors = [member.supervisor for member in self._members if member.supervisor is not None]
         await asyncio.gather(*(supervisor.stop(grace_period) for supervisor in supervisors))
         for hearing in self._hearing:
@@ -135,7 +147,7 @@ class Crew:
 
     async def _start(self, member: Member) -> asyncio.subprocess.Process:
         ours, theirs = socket.socketpair()
-        way_out, way_in = socket.socketpair()
+        way_out, way_in = way()
         with theirs, way_in:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -203,7 +215,7 @@ class Crew:
 
     async def _readiness(self) -> bytes:
         said = await asyncio.gather(*(self._ask(member, "readiness") for member in self._members if member.serving))
-        reports = [msgspec.msgpack.decode(content, type=Readiness) if content else None for content in said]
+        reports = [report_in(content) if content else None for content in said]
         return msgspec.msgpack.encode(whole_readiness(reports, len(self._members)))
 
     async def _count(self, member: Member) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from gateway.settings import GatewaySettings
+from shoal.observation import Observation
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +14,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
 
     settings: GatewaySettings
     session_key: bytes
+    observation: Observation
 
     def encode(self) -> bytes:
         """For `decode`."""

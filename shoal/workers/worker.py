@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import socket
+from dataclasses import replace
 
 import msgspec
 
-from gateway.api.health import readiness
 from gateway.api.metrics import observe_background
 from gateway.errors import Unavailable
 from gateway.metric_families import families_of
@@ -14,10 +14,10 @@ from gateway.services.opened import Services
 from shoal import process
 from shoal.failures import StartFailure
 from shoal.gateway_process import serve_alone
+from shoal.logs import configure_logs
 from shoal.workers.channel import Channel, ChannelClosed
 from shoal.workers.intake import Intake
 from shoal.workers.orders import decode
-from shoal.workers.reports import Readiness
 
 START_PATIENCE = 30.0
 PATIENCE = 5.0
@@ -28,13 +28,14 @@ async def work(descriptor: int) -> None:
     """Serve the connections that come over `descriptor`, as the parent at our standard input orders."""
     stop = process.StopSignal()
     worker = Worker()
-    channel = await Channel.open(socket.socket(fileno=0), answer=worker.answer)
+    channel = await Channel.open(socket.socket(fileno=0), answer=worker.answer, notice=worker.notice)
     hearing = asyncio.create_task(channel.run())
     hearing.add_done_callback(lambda _: stop.set())
     try:
         orders = decode(await channel.ask("orders", START_PATIENCE))
     except (ChannelClosed, TimeoutError):
         raise StartFailure("The worker's parent is gone.") from None
+    configure_logs(orders.observation.logs)
 
     async def accompany(services: Services) -> None:
         worker.services = services
@@ -50,13 +51,14 @@ async def work(descriptor: int) -> None:
             channel.tell("closing")
 
     await serve_alone(
-        orders.settings,
+        replace(orders.settings, drain_delay=0.0),  # it is the parent's, who closes the door
         Intake(socket.socket(fileno=descriptor)),
         stop,
         session_key=orders.session_key,
         crew=WholeCrew(channel),
         beside=accompany,
         before_stop=say_closing,
+        tracing=orders.observation.tracing,
     )
     await channel.close()
     await hearing
@@ -74,8 +76,12 @@ class Worker:
         if word == "metrics":
             observe_background(self.services)
             return msgspec.msgpack.encode(families_of(self.services.metrics.registry))
-        status, report = readiness(self.services)
-        return msgspec.msgpack.encode(Readiness(status, report["policies"], report["pools"]))
+        return msgspec.msgpack.encode(self.services.standing.report())
+
+    def notice(self, word: str, body: bytes) -> None:  # noqa: ARG002 (no word has one)
+        """`draining`: the parent is about to stop."""
+        if word == "draining" and self.services is not None:
+            self.services.standing.draining = True
 
 
 class WholeCrew:

@@ -28,6 +28,7 @@ from engine.runtime import Runtime, open_runtime
 from engine.server import create_engine_app
 from engine.settings import EngineSettings
 from engine.tiers import LoadPlan
+from engine.tracing import NodeTracing
 
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
 WORDS = [f"w{number}" for number in range(95)]
@@ -136,8 +137,8 @@ def opened() -> Callable[..., object]:
     """`async with opened(**settings) as runtime`: a real node on the CPU."""
 
     @asynccontextmanager
-    async def open_node(**settings: object) -> AsyncIterator[Runtime]:
-        async with open_runtime(EngineSettings(**{"device": "cpu", **settings})) as runtime:
+    async def open_node(tracing: NodeTracing | None = None, **settings: object) -> AsyncIterator[Runtime]:
+        async with open_runtime(EngineSettings(**{"device": "cpu", **settings}), tracing) as runtime:
             yield runtime
 
     return open_node

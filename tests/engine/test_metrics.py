@@ -13,6 +13,7 @@ from benchmarks.families.folder import write_folder
 from engine.errors import DeadlinePassed, ModelInvalid, OutOfMemory
 from engine.loaded import LoadedModel
 from engine.protocol import EmbedRequest, ModelRef
+from shoal.tracing.tracer import NodeTracer
 
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 
@@ -36,6 +37,17 @@ def test_the_documented_metrics_are_those_of_the_page(opened, run):
 
     served = set(re.findall(r"^# TYPE (shoal_engine_\w+)", run(work()), re.MULTILINE))
     assert documented == {name for name in served if not name.endswith("_created")}
+
+
+class Collector:
+    """Takes every second span of a trace, and loses the others."""
+
+    def __init__(self):
+        self.counts = {"exported": 0, "dropped": 0}
+
+    def add(self, span):
+        outcome = "dropped" if self.counts["exported"] > self.counts["dropped"] else "exported"
+        self.counts[outcome] += 1
 
 
 class Trouble:
@@ -82,7 +94,9 @@ class Node:
         return await self.runtime.embed(EmbedRequest(ref, list(texts) or ["w1"], **options))
 
     async def send_junk(self):
-        await self._client.post("/embed", content=b"junk")
+        headers = {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01"}
+        for _ in range(2):
+            await self._client.post("/embed", content=b"junk", headers=headers)
 
     async def until(self, true):
         while not true(self.runtime.status()):
@@ -147,7 +161,8 @@ def test_every_series_is_there_from_the_start_and_moves(
     room = 3 * run(size()) // 2
 
     async def work():
-        async with served(memory_budget=room, host_budget=room) as (client, runtime):
+        tracing = NodeTracer(Collector())
+        async with served(memory_budget=room, host_budget=room, tracing=tracing) as (client, runtime):
             node = Node(client, runtime)
             first = await node.scrape()
             await swap(node, models)

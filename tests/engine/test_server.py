@@ -84,14 +84,14 @@ def test_every_call_asks_for_the_secret(served, run, method, path, credential):
     run(work())
 
 
-def test_every_route_but_one_has_the_guard(served, run):
+def test_every_route_but_those_about_health_has_the_guard(served, run):
     async def work():
         async with served() as (_, runtime):
             app = create_engine_app(runtime)
             public = [
                 route.path for route in app.routes for handler in route.route_handlers if handler.opt.get("public")
             ]
-            assert public == ["/health/live"]
+            assert public == ["/health/live", "/health/ready"]
             assert all(handler.resolve_guards() for route in app.routes for handler in route.route_handlers)
 
     run(work())

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shoal import http_protocol, process
+from shoal import client_watch, process, server
+from shoal.doorkeeper import Limits
 
+MOST_HEAD = Limits().head
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
 
 
@@ -76,12 +78,12 @@ def test_a_head_without_end_is_cut_off(before) -> None:
         writer.write(before)
         sent = 0
         with contextlib.suppress(ConnectionError):
-            while not reader.at_eof() and sent < 20 * http_protocol.MOST_HEAD:
+            while not reader.at_eof() and sent < 20 * MOST_HEAD:
                 writer.write(b"a" * 65536)
                 await writer.drain()
                 await asyncio.sleep(0)
                 sent += 65536
-        return b"cut off" if sent < 20 * http_protocol.MOST_HEAD else b"never"
+        return b"cut off" if sent < 20 * MOST_HEAD else b"never"
 
     assert converse(talk) == b"cut off"
 
@@ -92,7 +94,7 @@ def test_many_small_headers_are_as_bounded_as_one_large_one() -> None:
 
 
 def test_a_large_body_is_not_taken_for_a_head() -> None:
-    body = b"b" * (4 * http_protocol.MOST_HEAD)
+    body = b"b" * (4 * MOST_HEAD)
     heard = converse(
         send_then_read(b"POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
     )
@@ -131,10 +133,10 @@ def test_what_is_no_request_is_refused_in_json(nonsense) -> None:
     ids=["nothing", "head", "body"],
 )
 def test_a_request_that_does_not_arrive_is_not_waited_for(monkeypatch, beginning) -> None:
-    monkeypatch.setattr(http_protocol, "LOOK_INTERVAL", 0.01)
-    monkeypatch.setattr(http_protocol, "HEAD_PATIENCE", 0.02)
-    monkeypatch.setattr(http_protocol, "BODY_PATIENCE", 0.02)
-    monkeypatch.setattr(process, "KEEP_ALIVE", 0)
+    monkeypatch.setattr(server, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(client_watch, "HEAD_PATIENCE", 0.02)
+    monkeypatch.setattr(client_watch, "BODY_PATIENCE", 0.02)
+    monkeypatch.setattr(server, "KEEP_ALIVE", 0)
 
     async def talk(reader, writer) -> bytes:
         writer.write(beginning)

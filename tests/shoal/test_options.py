@@ -9,6 +9,7 @@ from shoal.options import (
     parse_bytes,
     parse_network,
     parse_nodes,
+    parse_pool_patience,
     parse_public_url,
     parse_session_key,
 )
@@ -47,11 +48,40 @@ def test_nodes_are_grouped_by_pool() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["10.0.0.1:9000", "ftp://x", "http://", "l4=", "http://x/path", "http://x?y=z", "http://a b"]
+    "text",
+    [
+        "10.0.0.1:9000",
+        "ftp://x",
+        "http://",
+        "l4=",
+        "http://x/path",
+        "http://x?y=z",
+        "http://a b",
+        "dns+x:1",
+        "l4=dns+ftp://x",
+    ],
 )
 def test_what_is_no_address_of_a_node_is_refused(text) -> None:
     with pytest.raises(typer.BadParameter, match="is no address of a node"):
         parse_nodes([text])
+
+
+def test_a_pool_may_be_all_addresses_of_a_name() -> None:
+    assert parse_nodes(["dns+http://engines:9000", "l4=dns+https://l4.svc:9000/"]) == {
+        "default": ("dns+http://engines:9000",),
+        "l4": ("dns+https://l4.svc:9000",),
+    }
+
+
+def test_the_patience_of_one_pool_may_be_another() -> None:
+    assert parse_pool_patience([]) == (15.0, {})
+    assert parse_pool_patience(["gpu=120", "30", "cpu=0.5"]) == (30.0, {"gpu": 120.0, "cpu": 0.5})
+
+
+@pytest.mark.parametrize("text", ["", "gpu=", "=3", "-1", "gpu", "1e3", "nan"])
+def test_what_is_no_patience_is_refused(text) -> None:
+    with pytest.raises(typer.BadParameter, match="is no time"):
+        parse_pool_patience([text])
 
 
 def test_a_public_url_is_scheme_and_host() -> None:

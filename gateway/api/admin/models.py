@@ -142,7 +142,7 @@ async def _find(ask: Ask, name: str) -> models.ModelInfo:
 
 
 async def _place(ask: Ask, verb: placement.Verb, model: models.ModelInfo, *, if_any: bool = False) -> Placements:
-    placed = await placement.place(verb, model, model.pool, ask.services.nodes, ask.services.engines, if_any=if_any)
+    placed = await placement.place(verb, model, model.pool, ask.services.nodes, if_any=if_any)
     return Placements(list(map(shown_as(Placement), placed)))
 
 

@@ -44,6 +44,8 @@ class Node(msgspec.Struct, frozen=True):
     url: str
     pool: str
     healthy: bool
+    state: str
+    """`healthy`, `away`, or `open`: it answers, and too many calls failed there of late."""
     failure: str | None
     """Why it is not healthy."""
     in_flight: int
@@ -55,12 +57,12 @@ class Node(msgspec.Struct, frozen=True):
 @operation("GET", "/nodes", right="fleet.look")
 async def list_nodes(ask: Ask, query: Piece) -> Listed[Node]:
     """Every engine node of every pool."""
-    return listed(ask.services.nodes.nodes, query, position=lambda node: f"{node.pool} {node.url}", shown=_shown)
+    return listed(ask.services.nodes.nodes, query, position=lambda node: f"{node.pool} {node.name}", shown=_shown)
 
 
 def _shown(node: KnownNode) -> Node:
     state = None if node.status is None else shown_as(NodeState)(node.status)
-    return Node(node.url, node.pool, node.healthy, node.failure, node.in_flight, state)
+    return Node(node.url, node.pool, node.healthy, node.state, node.failure, node.in_flight, state)
 
 
 OPERATIONS = (list_nodes,)

@@ -12,18 +12,17 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast, get_type_hints
+from typing import Any, Literal, cast, get_type_hints
 from urllib.parse import quote
 
 import msgspec
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Receive, Scope, Send
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.api.admin.access import authenticate, authorize
 from gateway.api.admin.decoding import check_is_json, decode_json, decode_query, expected_version
-from gateway.api.answers import Answer
+from gateway.api.answers import Answer, Sendable
 from gateway.api.bodies import read_body
 from gateway.call import call_of
 from gateway.services.access.operator_tokens import Bearer
@@ -43,13 +42,6 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """No query parameters."""
-
-
-class Sendable(Protocol):
-    """An ASGI response."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
 
 
 @dataclass(slots=True)

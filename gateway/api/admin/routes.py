@@ -6,13 +6,26 @@ import msgspec
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
 
-from gateway.api.admin import aliases, audit, grants, keys, models, nodes, operators, quotas, tenants, tokens, usage
+from gateway.api.admin import (
+    aliases,
+    audit,
+    grants,
+    keys,
+    models,
+    nodes,
+    operators,
+    quotas,
+    tenants,
+    tokens,
+    upstreams,
+    usage,
+)
 from gateway.api.admin.document import describe
 from gateway.api.admin.operation import Operation, route
 from gateway.api.answers import Answer
 from gateway.services.opened import Services
 
-NOUNS = (tenants, keys, grants, quotas, aliases, usage, models, nodes, operators, tokens, audit)
+NOUNS = (tenants, keys, grants, quotas, aliases, usage, models, upstreams, nodes, operators, tokens, audit)
 OPERATIONS: tuple[Operation, ...] = tuple(chain.from_iterable(noun.OPERATIONS for noun in NOUNS))
 
 

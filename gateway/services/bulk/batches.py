@@ -90,14 +90,6 @@ async def cancel_batch(database: Database, tenant_id: str, batch_id: str) -> Bat
     return row
 
 
-async def written_files(database: Database, rows: Sequence[Batch]) -> frozenset[str]:
-    """Which of these batches' files of results and of failures there are; of one that works still, none."""
-    ended = [row for row in rows if row.ended_at is not None]
-    async with database.reading() as session:
-        ids = [file_id for row in ended for file_id in (row.output_file_id, row.error_file_id)]
-        return frozenset(await bulk_queries.files_at(session, ids))
-
-
 async def _batch(
     session: AsyncSession, tenant_id: str, batch_id: str, *, param: str = "id", locked: bool = False
 ) -> Batch:

@@ -1,6 +1,6 @@
 """Files of tenants: a row that says what it is, and parts in a storage that are its bytes in order."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -133,7 +133,7 @@ async def parts_here(database: Database, storage: FileStorage, file: File) -> Se
         return await bulk_queries.parts(session, file.id)
 
 
-async def content_of(storage: FileStorage, parts: Sequence[FilePart], start: int = 0) -> AsyncIterator[bytes]:
+async def content_of(storage: FileStorage, parts: Sequence[FilePart], start: int = 0) -> AsyncGenerator[bytes]:
     """The bytes of a file from `start` on. Raises ObjectMissing, Unavailable."""
     for part in parts:
         if start >= part.bytes:

@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from gateway.errors import EngineFailed, EngineGone, EngineOverloaded, GatewayError, Unavailable
+from gateway.observability import GatewayMetrics
 from gateway.services.pools.discovery import Discovery, Resolve, Service, resolve
 from gateway.services.pools.following import Following
 from gateway.services.pools.node import Member, Node, NodeClient
+from gateway.services.pools.passage import Passage
 from gateway.services.pools.patience import Patience
 from gateway.services.pools.pool import Pool
 
@@ -43,7 +45,9 @@ class NodeDirectory:
         status_patience: float = STATUS_PATIENCE,
         resolve: Resolve = resolve,
         quiet: bool = False,
+        metrics: GatewayMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or GatewayMetrics()
         self._patience = patience
         self._request_timeout = request_timeout
         self._following = Following(interval=poll_interval, patience=status_patience, quiet=quiet)
@@ -121,24 +125,33 @@ class NodeDirectory:
         known = self._pools.get(pool)
         if known is None:
             raise self._patience.no_node(pool)
+        with Passage(self._metrics, pool) as passage:
+            return await self._run(
+                known,
+                model_id,
+                lambda node, seconds: passage.call(node, lambda: call(node, seconds)),
+                adapter=adapter,
+                patience=patience,
+            )
+
+    async def _run(
+        self, known: Pool, model_id: str, call: Call[Reply], *, adapter: str | None, patience: float | None
+    ) -> Reply:
         loop = asyncio.get_running_loop()
         limit = self._request_timeout if patience is None else min(patience, self._request_timeout)
         deadline = loop.time() + limit
         node = known.choose(model_id, adapter) or await self._patience.wait(known, model_id, adapter, deadline)
         try:
             return await self._attempt(known, node, model_id, call, deadline)
-        except EngineOverloaded:
+        except (EngineGone, EngineOverloaded) as error:
             other = known.choose(model_id, adapter, node)
-            if other is None or loop.time() >= deadline:
+            if loop.time() >= deadline or (other is None and isinstance(error, EngineOverloaded)):
                 raise
-        except EngineGone:
-            other = known.choose(model_id, adapter, node)
-            if other is None:
-                other = await self._patience.wait(known, model_id, adapter, deadline)
+        other = other or await self._patience.wait(known, model_id, adapter, deadline)
         try:
             return await self._attempt(known, other, model_id, call, deadline)
         except EngineGone:
-            raise self._patience.no_node(pool) from None
+            raise self._patience.no_node(known.name) from None
 
     @asynccontextmanager
     async def streaming(
@@ -165,7 +178,7 @@ class NodeDirectory:
             failed = False
         except EngineGone as error:
             failed = True
-            self._following.broke_off(used, known, error.message)
+            self._following.broke_off(used, known, error.for_operators)
             raise
         finally:
             known.end(used, ticket, failed=failed)
@@ -187,7 +200,7 @@ class NodeDirectory:
         except EngineGone as error:
             failed = None if error.code == "draining" else True
             if failed:
-                self._following.broke_off(node, pool, error.message)
+                self._following.broke_off(node, pool, error.for_operators)
             else:
                 self._following.leaves(node, pool)
             raise

@@ -93,6 +93,7 @@ class Discovery:
         self._nodes: dict[str, Node] = {}
         self._missed_since: dict[str, float] = {}
         self._failing = False
+        self._draw = random.Random().uniform  # noqa: S311 (jitter)
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger("shoal.nodes")
 
@@ -101,7 +102,7 @@ class Discovery:
         while True:
             await self.look()
             await asyncio.sleep(EAGER_INTERVAL)
-            pause = random.uniform(0.8, 1.2) * INTERVAL - EAGER_INTERVAL  # noqa: S311 (jitter)
+            pause = self._draw(0.8, 1.2) * INTERVAL - EAGER_INTERVAL
             try:
                 async with asyncio.timeout(pause):
                     await self._pool.wanted.wait()

@@ -6,7 +6,7 @@ import random
 import structlog
 
 from gateway.engine_client import NodeStatus, why_apart
-from gateway.errors import EngineFailed, GatewayError
+from gateway.errors import GatewayError
 from gateway.services.pools.node import Node
 from gateway.services.pools.pool import Pool
 
@@ -33,6 +33,7 @@ class Following:
         self._patience = patience
         self._tasks: dict[Node, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._draw = random.Random().uniform  # noqa: S311 (jitter)
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger("shoal.nodes")
         self._say = self._log.debug if quiet else self._log.info
@@ -70,7 +71,7 @@ class Following:
         self._judge(node, pool, was_well, "draining")
 
     async def _follow(self, node: Node, pool: Pool) -> None:
-        await asyncio.sleep(_drawn(0, min(1.0, len(self._tasks) / LOOKS_PER_SECOND)))
+        await asyncio.sleep(self._draw(0, min(1.0, len(self._tasks) / LOOKS_PER_SECOND)))
         while True:
             node.look.clear()
             async with self._turns:
@@ -79,7 +80,7 @@ class Following:
             often = self._interval if node.health.well else min(AWAY_INTERVAL, self._interval)
             pause = max(often, len(self._tasks) / LOOKS_PER_SECOND)
             try:
-                async with asyncio.timeout(_drawn(0.8 * pause, 1.2 * pause)):
+                async with asyncio.timeout(self._draw(0.8 * pause, 1.2 * pause)):
                     await node.look.wait()
             except TimeoutError:
                 continue
@@ -94,7 +95,7 @@ class Following:
             if node.unanswered >= SILENT_LOOKS:
                 for call in node.calls:
                     call.reschedule(self._loop.time())
-            self._judge(node, pool, was_well, error.reason if isinstance(error, EngineFailed) else error.message)
+            self._judge(node, pool, was_well, error.for_operators)
             return
         reason = self._take_in(node, pool, status)
         pool.learn(node)
@@ -103,7 +104,7 @@ class Following:
     def _take_in(self, node: Node, pool: Pool, status: NodeStatus) -> str:
         """What the status means for the node's health, and the words for it where that is nothing good."""
         before, node.status, node.unanswered = node.status, status, 0
-        now = self._loop.time()
+        now = node.heard = self._loop.time()
         if before is not None and before.instance != status.instance:
             node.breaker.reset(now)
         twin = pool.twin(node)
@@ -130,7 +131,3 @@ class Following:
                 self._log.debug("node is not there", node=node.name, pool=node.pool, reason=reason)
             node.failure = reason
         pool.judge(node)
-
-
-def _drawn(least: float, most: float) -> float:
-    return random.uniform(least, most)  # noqa: S311 (jitter)

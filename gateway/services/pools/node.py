@@ -99,6 +99,8 @@ class Node:
     """One of a kind in its pool; for engine nodes their URL."""
     status: NodeStatus | None = None
     """As last heard; None before the first answer."""
+    heard: float = 0.0
+    """When that was, on the loop's clock."""
     healthy: bool = False
     """Whether it takes requests."""
     failure: str | None = "not asked yet"

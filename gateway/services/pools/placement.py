@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.engine_client import EngineClient, NodeStatus, RegisteredModel, model_ref
-from gateway.errors import EngineFailed, GatewayError, Unavailable
+from gateway.errors import Conflict, GatewayError, Unavailable
 from gateway.services.pools.directory import NodeDirectory
 
 Verb = Literal["load", "unload", "pin", "unpin"]
@@ -24,30 +24,36 @@ class Placement:
 
 
 async def place(
-    verb: Verb, model: RegisteredModel, pool: str, nodes: NodeDirectory, engines: EngineClient, *, if_any: bool = False
+    verb: Verb, model: RegisteredModel, pool: str, nodes: NodeDirectory, *, if_any: bool = False
 ) -> list[Placement]:
-    """Have every node of the pool do it, all at once.
+    """Have every healthy node of the pool do it, all at once. What is pinned comes to the others when they are there.
 
-    Raises Unavailable with the first node's reason for not doing it, once all have answered; or where the pool has no
-    node, unless it was to be done `if_any` is there.
+    Raises Unavailable with the first node's reason for not doing it, once all have answered, or where none is healthy,
+    unless it was to be done `if_any` is there; Conflict where the pool is of upstream servers.
     """
     known = nodes.pools.get(pool)
-    urls = [node.url for node in known] if known is not None else []
-    if not urls and not if_any:
-        raise Unavailable(f"The pool '{pool}' has no engine node here.", code="no_engine_node")
-    answers = await asyncio.gather(*(_ask(verb, url, model, engines) for url in urls), return_exceptions=True)
+    places: list[tuple[str, EngineClient]] = []
+    for node in known or ():
+        if not isinstance(node.client, EngineClient):
+            raise Conflict(f"The pool '{pool}' is of upstream servers, which see to their models themselves.")
+        if node.healthy:
+            places.append((node.url, node.client))
+    if not places and not if_any:
+        raise Unavailable(f"The pool '{pool}' has no engine node here now.", code="no_engine_node", retry_after=2.0)
+    answers = await asyncio.gather(*(_ask(verb, url, client, model) for url, client in places), return_exceptions=True)
     placed = []
-    for url, answer in zip(urls, answers, strict=True):
+    for (url, _), answer in zip(places, answers, strict=True):
         if isinstance(answer, BaseException):
             raise answer
         placed.append(Placement(url, answer.memory_used, answer.memory_budget))
     return placed
 
 
-async def _ask(verb: Verb, url: str, model: RegisteredModel, engines: EngineClient) -> NodeStatus:
-    call = {"load": engines.load, "unload": engines.unload, "pin": engines.pin, "unpin": engines.unpin}[verb]
+async def _ask(verb: Verb, url: str, client: EngineClient, model: RegisteredModel) -> NodeStatus:
+    call = {"load": client.load, "unload": client.unload, "pin": client.pin, "unpin": client.unpin}[verb]
     try:
         return await call(url, model_ref(model), PATIENCE)
     except GatewayError as error:
-        reason = error.reason if isinstance(error, EngineFailed) else error.message
-        raise Unavailable(f"The engine node {url} says: {reason}", code=error.code or "engine_failed") from error
+        raise Unavailable(
+            f"The engine node {url} says: {error.for_operators}", code=error.code or "engine_failed"
+        ) from error

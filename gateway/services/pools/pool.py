@@ -31,6 +31,7 @@ class Pool:
         self._nodes: dict[str, Node] = {}
         self._fleet = Fleet(alike=alike)
         self._changed = asyncio.Event()
+        self._draw = random.Random().random  # noqa: S311 (jitter)
         self._loop = asyncio.get_running_loop()
 
     def __iter__(self) -> Iterator[Node]:
@@ -132,7 +133,7 @@ class Pool:
             return
         self._fleet.end(node.name)
         before = node.breaker.open_until
-        node.breaker.end(ticket, failed, self._loop.time(), random.random())  # noqa: S311 (jitter)
+        node.breaker.end(ticket, failed, self._loop.time(), self._draw())
         until = node.breaker.open_until
         if before is not None or until is not None:
             self.judge(node)

@@ -90,8 +90,10 @@ class Reservation:
     def __init__(self, decision: Decision) -> None:
         self.used: int | None = None
         """Tokens that the model processed."""
+        self.delivered = 0
+        """Tokens of an answer that leaves while it is made and has left already: paid for even if the block fails."""
         self.settled = 0
-        """Tokens that were paid for: `used` once the block has ended well, 0 otherwise."""
+        """Tokens that were paid for: `used` once the block has ended well, `delivered` otherwise."""
         self.after: Standings | None = None
         """How the limits stand after the settlement."""
         self._decision = decision
@@ -111,25 +113,29 @@ class Quota:
 
     @asynccontextmanager
     async def reserve(
-        self, key: KeyEntry, names: Collection[str], *, model: str, tokens: int
+        self, key: KeyEntry, names: Collection[str], *, model: str, tokens: int, requests: int = 1
     ) -> AsyncIterator[Reservation]:
         """Reserve one request and at most `tokens` tokens of the model that bears `names`; `model` is for texts.
 
-        Raises QuotaExceeded, or CostTooHigh where no wait would help; then nothing has changed.
+        Several `requests` that go as one are one where requests at a time are counted. Raises QuotaExceeded, or
+        CostTooHigh where no wait would help; then nothing has changed.
         """
-        charges = [(limit, tokens if limit.kind in TOKENS else 1) for limit in limits_of(key, names)]
+        charges = [(limit, _charge(limit, tokens, requests)) for limit in limits_of(key, names)]
         lease = token_hex(16)
         decision = await self._decide(lease, charges)
         if not decision.allowed:
-            raise refusal(decision, key, model, tokens)
+            raise refusal(decision, key, model, tokens, requests)
         reservation = Reservation(decision)
         spent = NOTHING
         try:
             yield reservation
             if reservation.used is not None:
                 reservation.settled = reservation.used
-                spent = {"requests": 1, "tokens": reservation.used, "tokens_per_month": reservation.used}
+                spent = {"requests": requests, "tokens": reservation.used, "tokens_per_month": reservation.used}
         finally:
+            if reservation.delivered and not reservation.settled:
+                reservation.settled = reservation.delivered
+                spent = {"requests": 1, "tokens": reservation.settled, "tokens_per_month": reservation.settled}
             reservation.after = await self._store.settle(lease, spent)
             self._ledger.note(reservation.after)
 
@@ -173,16 +179,22 @@ def go_duration(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
-def refusal(decision: Decision, key: KeyEntry, model: str, tokens: int) -> GatewayError:
+def _charge(limit: Limit, tokens: int, requests: int) -> int:
+    if limit.kind in TOKENS:
+        return tokens
+    return requests if limit.kind == "requests" else 1
+
+
+def refusal(decision: Decision, key: KeyEntry, model: str, tokens: int, requests: int = 1) -> GatewayError:
     """Why a reservation was denied, in OpenAI's words."""
     limit = decision.denied_by
     if limit is None or limit.amount == 0:
         return QuotaSpent(SPENT, code="insufficient_quota", should_retry=False)
-    requested = tokens if limit.kind in TOKENS else 1
+    requested = _charge(limit, tokens, requests)
     if requested > limit.amount:
         return CostTooHigh(
-            f"Requested {tokens} tokens, max {limit.amount} tokens per request. Text counts by its bytes until it is "
-            "tokenized; send fewer or shorter inputs per request.",
+            f"Requested {requested} tokens, max {limit.amount} tokens per request. Text counts by its bytes until it "
+            "is tokenized; send fewer or shorter inputs per request.",
             code="max_tokens_per_request",
             should_retry=False,
         )

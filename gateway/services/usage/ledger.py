@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db.session import Database
 from gateway.db.usage_rows import add_to_hours, insert_usage
@@ -27,12 +29,20 @@ class HourKey(NamedTuple):
 
 async def enter(database: Database, events: Sequence[UsageEvent]) -> int:
     """Write records and add those to the sums that were not there before; how many these are."""
-    once = {event.id: event for event in reversed(events)}
-    rows = [msgspec.structs.asdict(once[identity]) for identity in sorted(once)]
     async with database.transaction() as session:
-        new = await insert_usage(session, rows)
-        if new:
-            await add_to_hours(session, sums(once[identity] for identity in new))
+        return await enter_within(session, events)
+
+
+async def enter_within(session: AsyncSession, events: Sequence[UsageEvent], at_once: int = 250) -> int:
+    """The same as a part of a transaction; so many records are made at once, between which others get their turn."""
+    once = {event.id: event for event in reversed(events)}
+    order = sorted(once)
+    new: list[UUID] = []
+    for start in range(0, len(order), at_once):
+        rows = [msgspec.structs.asdict(once[identity]) for identity in order[start : start + at_once]]
+        new += await insert_usage(session, rows)
+    if new:
+        await add_to_hours(session, sums(once[identity] for identity in new))
     return len(new)
 
 

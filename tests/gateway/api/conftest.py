@@ -14,6 +14,7 @@ import httpx
 import pytest
 import uvicorn
 import uvloop
+from fake_upstream import FakeUpstream
 from sqlmodel import select
 
 from admin_ui.app import create_admin_app
@@ -22,7 +23,7 @@ from gateway.app import create_admin_api, create_app, open_services
 from gateway.db import schema
 from gateway.db.tables import Row
 from gateway.db.usage_rows import UsageRecord
-from gateway.services.register import grants, keys, models, quotas, tenants
+from gateway.services.register import grants, keys, models, quotas, tenants, upstreams
 from gateway.services.register.audit import Actor
 from gateway.settings import GatewaySettings
 from shoal.gateway_process import side_by_side
@@ -82,6 +83,27 @@ class RunningGateway:
         self.change(quotas.set_quota, tenant, limits)
         return Caller(tenant, made.id, made.key)
 
+    def upstream(self, pool, url, *, kind="openai", key=None):
+        """A new upstream in a pool, and seen to be there or not to be."""
+        new = upstreams.NewUpstream(pool=pool, kind=kind, base_url=url, key=key)
+        made = self.change(upstreams.add_upstream, new, self.services.upstreams.sealer)
+
+        def looked_at():
+            nodes = [node for node in self.services.nodes.pools[pool] if node.name.endswith(made.id)]
+            return nodes and nodes[0].failure != "not asked yet"
+
+        self.wait_until(looked_at)
+        return made
+
+    def served_by(self, upstream, source, *, kind="openai", **options):
+        """The name of a model that an upstream calls `source`, in a pool of its own; made once."""
+        name = f"up/{kind}/{source}"
+        if name not in self.services.feed.current.models:
+            self.upstream(name.replace("/", "-"), upstream.url, kind=kind, key=upstream.key)
+            new = models.NewModel(id=name, source=source, pool=name.replace("/", "-"), **options)
+            self.change(models.add_model, new)
+        return name
+
     def request(self, method, path, caller=None, **options):
         headers = options.pop("headers", {})
         if caller is not None:
@@ -133,6 +155,8 @@ async def _serve(database_url, started, stop_box):
         database_url=database_url,
         nodes={"default": (f"http://127.0.0.1:{port}",)},
         engine_secret=engine.secret,
+        secret_key=secrets.token_bytes(32),
+        allowed_upstreams=("127.0.0.0/8",),
         default_model=MODEL,
         max_body_bytes=1_000_000,
         max_inputs=5000,
@@ -198,3 +222,11 @@ def gateway_under_test(running):
 def caller(running):
     """A tenant that may use everything without limit."""
     return running.caller()
+
+
+@pytest.fixture(scope="session")
+def upstream(running):
+    """A small OpenAI-compatible server of somebody else's."""
+    server = FakeUpstream().start()
+    yield server
+    server.stop()

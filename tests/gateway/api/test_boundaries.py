@@ -17,15 +17,18 @@ from gateway.api.openapi import describe
 from gateway.app import create_app
 from gateway.services.register import aliases, models
 
-IN_PATHS = {"model_id": "model"}
-IN_BODIES = {"model": "model"}
+IN_PATHS = {"model_id": "model", "file_id": "file", "batch_id": "batch"}
+IN_BODIES = {"model": "model", "input_file_id": "file"}
 """Kinds of objects by the names under which routes take them."""
 DATA = {
     "input", "inputs", "text", "texts", "images", "query", "documents", "rank_fields", "labels", "thresholds",
     "hypothesis_template", "encoding_format", "dimensions", "output_dimension", "output_dtype", "output_types",
     "embedding_type", "embedding_types", "input_type", "prompt_name", "task", "instruction", "normalize",
     "truncate", "truncation", "truncation_direction", "top_n", "top_k", "return_documents", "return_text",
+    "messages", "prompt", "suffix", "stream", "stream_options", "include_usage", "n", "best_of", "max_tokens",
+    "max_completion_tokens", "tools", "functions", "response_format",
     "multi_label", "raw_scores", "threshold", "aggregation", "flat",
+    "file", "purpose", "endpoint", "completion_window", "metadata", "output_expires_after", "anchor", "seconds",
 }  # fmt: skip
 """What names nothing that exists."""
 BODIES: dict[str, list[dict[str, Any]]] = {
@@ -37,11 +40,15 @@ BODIES: dict[str, list[dict[str, Any]]] = {
     "/embed_all": [{"inputs": "x"}],
     "/v1/rerank": [{"query": "q", "documents": ["d"]}, {"query": "q", "texts": ["t"]}],
     "/v1/classify": [{"input": "x"}],
+    "/v1/chat/completions": [{"messages": [{"role": "user", "content": "x"}]}, {"messages": [{}], "stream": True}],
+    "/v1/completions": [{"prompt": "x"}],
     "/v1/extract": [{"input": "x", "labels": ["a"]}],
+    "/v1/batches": [{"endpoint": "/v1/embeddings", "completion_window": "24h"}],
 }
 """Bodies that are good but for the object, by endpoint."""
-FOREIGN = {"model": ("their/vault", "vault", "only-theirs")}
-"""What the other tenant has and this one has not, by kind: an id, everybody's name for it, that tenant's own name."""
+FOREIGN = {"model": ("their/vault", "vault", "only-theirs"), "file": ("",), "batch": ("",)}
+"""What the other tenant has and this one has not, by kind: an id, everybody's name for it, that tenant's own name; of
+files and batches new ones, since routes change them."""
 VOLATILE = {"date", "x-request-id", "openai-processing-ms"}
 
 
@@ -62,8 +69,7 @@ def places(app: Litestar, document: dict[str, Any]) -> Iterator[Place]:
         for handler in route.route_handlers:
             if handler.http_methods == {"OPTIONS"} or handler.opt.get("public"):
                 continue
-            [method] = handler.http_methods
-            told = f"{method} {route.path}"
+            told = f"{'|'.join(sorted(handler.http_methods))} {route.path}"
             named = re.findall(r"\{(\w+)", route.path)
             taken = set(handler.parsed_fn_signature.parameters) - {"request"} - set(named)
             assert not taken, f"{told} takes {taken} by query: teach places() to find and try them"
@@ -72,16 +78,18 @@ def places(app: Litestar, document: dict[str, Any]) -> Iterator[Place]:
                     f"{told} takes '{name}', and nothing tries another tenant's there: add it to IN_PATHS with its "
                     "kind, and to FOREIGN an object of that kind which the other tenant has"
                 )
-                yield Place(method, route.path, handler.opt["endpoint"], name, IN_PATHS[name], in_path=True)
-            described = document["paths"][re.sub(r"\{\w+(:\w+)?\}", "{id}", route.path)][method.lower()]
-            for name in sorted(set(fields(described.get("requestBody"), document))):
-                assert name in IN_BODIES or name in DATA, (
-                    f"{told} takes '{name}' in its body: where it names an object, add it to IN_BODIES with its kind, "
-                    "and to FOREIGN one which the other tenant has; else add it to DATA"
-                )
-                if name in IN_BODIES:
-                    assert handler.opt["endpoint"] in BODIES, f"{told}: add a good body to BODIES"
-                    yield Place(method, route.path, handler.opt["endpoint"], name, IN_BODIES[name], in_path=False)
+                for method in sorted(handler.http_methods - {"OPTIONS"}):
+                    yield Place(method, route.path, handler.opt["endpoint"], name, IN_PATHS[name], in_path=True)
+            for method in sorted(handler.http_methods - {"OPTIONS"}):
+                described = document["paths"][re.sub(r"\{\w+(:\w+)?\}", "{id}", route.path)][method.lower()]
+                for name in sorted(set(fields(described.get("requestBody"), document))):
+                    assert name in IN_BODIES or name in DATA, (
+                        f"{told} takes '{name}' in its body: where it names an object, add it to IN_BODIES with its "
+                        "kind, and to FOREIGN one which the other tenant has; else add it to DATA"
+                    )
+                    if name in IN_BODIES:
+                        assert handler.opt["endpoint"] in BODIES, f"{told}: add a good body to BODIES"
+                        yield Place(method, route.path, handler.opt["endpoint"], name, IN_BODIES[name], in_path=False)
 
 
 def fields(schema: Any, document: dict[str, Any]) -> Iterator[str]:
@@ -131,16 +139,53 @@ def found(running):
     return list(places(create_app(running.services)._app, describe()))
 
 
-def test_what_is_anothers_does_not_exist_by_any_route(gateway_under_test, sides, found):
+@pytest.fixture
+def named(gateway_under_test, sides):
+    """The name of something that the other tenant has."""
+
+    def ask(method, path, **options):
+        return gateway_under_test.request(method, path, sides[1], **options).json()
+
+    def make(kind, name):
+        if name:
+            return name
+        line = '{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {"input": "__sleep 0.3__"}}'
+        sent = {"data": {"purpose": "batch"}, "files": {"file": ("theirs.jsonl", line.encode())}}
+        file_id = ask("POST", "/v1/files", **sent)["id"]
+        if kind == "file":
+            return file_id
+        return ask("POST", "/v1/batches", json={**BODIES["/v1/batches"][0], "input_file_id": file_id})["id"]
+
+    def settle():
+        """Wait until nothing of the other tenant's changes by itself."""
+
+        def at_rest():
+            rows = gateway_under_test.dump()
+            gone = [row for row in rows["file"] if row["deleted_at"] is not None]
+            return not gone and all(row["ended_at"] is not None for row in rows["batch"])
+
+        gateway_under_test.services.bulk.sweeper.hurry()
+        gateway_under_test.wait_until(at_rest)
+
+    make.settle = settle
+    return make
+
+
+def test_what_is_anothers_does_not_exist_by_any_route(gateway_under_test, sides, found, named):
     mine, other = sides
     asked = 0
     for place in found:
-        for name in FOREIGN[place.kind]:
+        for known in FOREIGN[place.kind]:
+            name = named(place.kind, known)
+            for path, options in requests(place, name):
+                theirs = gateway_under_test.request(place.method, path, other, **options)
+                assert theirs.status_code == 200, f"{place}: {name} is not even there for its own tenant"
+            name = named(place.kind, known)
+            if not known:
+                named.settle()
             for (path, options), (lost, lost_options) in zip(
                 requests(place, name), requests(place, nowhere(name)), strict=True
             ):
-                theirs = gateway_under_test.request(place.method, path, other, **options)
-                assert theirs.status_code == 200, f"{place}: {name} is not even there for its own tenant"
                 before, calls, left = unspent(gateway_under_test, sides)
                 there = gateway_under_test.request(place.method, path, mine, **options)
                 absent = gateway_under_test.request(place.method, lost, mine, **lost_options)
@@ -175,7 +220,7 @@ def as_if_nowhere(reply, name):
 
 def test_no_hint_leads_to_what_is_anothers(gateway_under_test, sides, found):
     for place in found:
-        for name in FOREIGN[place.kind]:
+        for name in filter(None, FOREIGN[place.kind]):
             for path, options in requests(place, name[:-1]):
                 close = gateway_under_test.request(place.method, path, sides[0], **options)
                 assert close.status_code == 404
@@ -189,19 +234,36 @@ def test_lists_hold_nothing_of_anothers(gateway_under_test, sides):
         assert not any(name in gateway_under_test.request("GET", path, mine).text for name in FOREIGN["model"])
 
 
+@pytest.mark.parametrize("kind", ["file", "batch"])
+def test_lists_of_files_and_batches_hold_nothing_of_anothers_nor_begin_behind_it(
+    gateway_under_test, sides, named, kind
+):
+    mine, other = sides
+    path, theirs = {"file": "/v1/files", "batch": "/v1/batches"}[kind], named(kind, "")
+    assert theirs in gateway_under_test.request("GET", path, other).text
+    assert gateway_under_test.request("GET", path, mine).json()["data"] == []
+    assert gateway_under_test.request("GET", f"{path}?after={theirs}", other).status_code == 200
+    there, absent = (
+        gateway_under_test.request("GET", f"{path}?after={name}", mine) for name in (theirs, nowhere(theirs))
+    )
+    assert there.status_code == 404
+    assert as_if_nowhere(there, theirs) == as_if_nowhere(absent, nowhere(theirs))
+
+
 def test_every_place_is_found(found):
     assert {(place.endpoint, place.field) for place in found} == {
-        ("/v1/models", "model_id"), *((endpoint, "model") for endpoint in BODIES),
+        ("/v1/models", "model_id"), ("/v1/files", "file_id"), ("/v1/batches", "batch_id"),
+        ("/v1/batches", "input_file_id"), *((endpoint, "model") for endpoint in BODIES if endpoint != "/v1/batches"),
     }  # fmt: skip
     assert len(found) == len({(place.method, place.path) for place in found}) >= 20
 
 
 def test_a_new_route_with_an_id_can_not_be_forgotten():
-    @get("/v1/batches/{batch_id:str}", opt={"scope": "batches", "endpoint": "/v1/batches"})
-    async def show_batch(batch_id: FromPath[str]) -> None: ...
+    @get("/v1/jobs/{job_id:str}", opt={"scope": "batches", "endpoint": "/v1/jobs"})
+    async def show_job(job_id: FromPath[str]) -> None: ...
 
-    with pytest.raises(AssertionError, match=r"GET /v1/batches/{batch_id:str} takes 'batch_id', .* add it to IN_PATHS"):
-        list(places(Litestar([show_batch], openapi_config=None, logging_config=None), describe()))
+    with pytest.raises(AssertionError, match=r"GET /v1/jobs/{job_id:str} takes 'job_id', .* add it to IN_PATHS"):
+        list(places(Litestar([show_job], openapi_config=None, logging_config=None), describe()))
 
 
 def test_a_new_query_parameter_can_not_be_forgotten():

@@ -33,7 +33,7 @@ def test_every_answer_is_described(case, gateway_under_test, key):
     reply = case.call(base_url=gateway_under_test.url, headers=headers)
     checks = [check for check in CHECKS.get_all() if check.__name__ != "positive_data_acceptance"]
     case.validate_response(reply, checks=checks, headers=headers, transport_kwargs={"base_url": gateway_under_test.url})
-    if is_positive and case.path not in {"/v1/models/{id}", "/models/{id}"}:
+    if is_positive and "{id}" not in case.path and not case.path.endswith(("/batches", "/files")):  # those name things
         assert reply.status_code == 200 or POINTED in reply.text or WIDE in reply.text, reply.text
 
 

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shoal import process
+from shoal.doorkeeper import Limits
 from shoal.workers.intake import Intake
-from shoal.workers.reception import Desk, Reception
+from shoal.workers.reception import Desk, Reception, way
 
 pytestmark = pytest.mark.anyio
 
@@ -22,13 +23,13 @@ def anyio_backend() -> str:
 class Named(asyncio.Protocol):
     """Says whose it is to whoever comes, and keeps the connection."""
 
-    when_closed = None
+    when_closed = transport = verdict = None
 
     def __init__(self, name: bytes, held: set) -> None:
         self._name, self._held = name, held
 
     def connection_made(self, transport) -> None:
-        self._transport = transport
+        self._transport = self.transport = transport
         self._held.add(transport)
         transport.write(self._name)
 
@@ -39,19 +40,19 @@ class Named(asyncio.Protocol):
 
 
 class Server:
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._sock = process.listen("127.0.0.1", 0)
         self.address = self._sock.getsockname()
-        self.reception = Reception(self._sock)
+        self.reception = Reception(self._sock, limits)
         self.desks: dict[bytes, Desk] = {}
         self.intakes: dict[bytes, Intake] = {}
         self.held: dict[bytes, set] = {}
 
-    def hire(self, name: bytes) -> None:
+    async def hire(self, name: bytes) -> None:
         """A worker, in this process."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = way()
         self.desks[name], self.intakes[name], self.held[name] = Desk(ours), Intake(theirs), set()
-        self.intakes[name].open(lambda: Named(name, self.held[name]))
+        await self.intakes[name].open(lambda: Named(name, self.held[name]), None)
         self.reception.add(self.desks[name])
 
     async def connect(self, count: int) -> list[bytes]:
@@ -72,7 +73,7 @@ class Server:
             await asyncio.sleep(0.001)
 
     async def close(self) -> None:
-        self.reception.close()
+        await self.reception.close()
         for name in self.desks:
             self.reception.remove(self.desks[name])
             await self.intakes[name].close()
@@ -88,28 +89,28 @@ class Server:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    server = Server()
+    server = Server(Limits())
     yield server
     await server.close()
 
 
 async def test_every_worker_gets_its_part(server) -> None:
     for name in (b"a", b"b", b"c"):
-        server.hire(name)
+        await server.hire(name)
     names = await server.connect(30)
     assert [names.count(name) for name in (b"a", b"b", b"c")] == [10, 10, 10]
 
 
 async def test_closed_connections_make_room(server) -> None:
-    server.hire(b"a")
-    server.hire(b"b")
+    await server.hire(b"a")
+    await server.hire(b"b")
     await server.connect(10)
     await server.hang_up(b"a")
     assert await server.connect(5) == [b"a"] * 5
 
 
 async def test_all_that_close_at_once_are_counted(server) -> None:
-    server.hire(b"a")
+    await server.hire(b"a")
     await server.connect(400)
     for _, writer in server._open:
         writer.close()
@@ -118,26 +119,26 @@ async def test_all_that_close_at_once_are_counted(server) -> None:
 
 
 async def test_a_new_worker_is_filled_first(server) -> None:
-    server.hire(b"a")
+    await server.hire(b"a")
     await server.connect(6)
-    server.hire(b"b")
+    await server.hire(b"b")
     assert await server.connect(6) == [b"b"] * 6
 
 
 async def test_connections_wait_while_there_is_no_worker(server) -> None:
     connecting = asyncio.create_task(server.connect(3))
     await asyncio.sleep(0.05)
-    server.hire(b"a")
+    await server.hire(b"a")
     assert await connecting == [b"a"] * 3
     server.reception.remove(server.desks[b"a"])
     connecting = asyncio.create_task(server.connect(1))
     await asyncio.sleep(0.05)
-    server.hire(b"b")
+    await server.hire(b"b")
     assert await connecting == [b"b"]
 
 
 async def test_a_worker_that_closes_takes_what_is_on_its_way(server) -> None:
-    server.hire(b"a")
+    await server.hire(b"a")
     sockets = [socket.create_connection(server.address) for _ in range(20)]
     while server.desks[b"a"].open < 20:
         await asyncio.sleep(0)
@@ -151,7 +152,7 @@ async def test_a_worker_that_closes_takes_what_is_on_its_way(server) -> None:
 
 async def test_a_worker_that_does_not_read_gets_what_fits_and_the_others_the_rest(server) -> None:
     server._open = []
-    ours, theirs = socket.socketpair()
+    ours, theirs = way()
     deaf = Desk(ours)
     server.reception.add(deaf)
     sockets = []
@@ -159,7 +160,7 @@ async def test_a_worker_that_does_not_read_gets_what_fits_and_the_others_the_res
         sockets.append(socket.create_connection(server.address))
         await asyncio.sleep(0)
     assert 0 < deaf.open < 2000
-    server.hire(b"a")
+    await server.hire(b"a")
     assert await server.connect(1) == [b"a"]
     server.reception.remove(deaf)
     for sock in (*sockets, ours, theirs):

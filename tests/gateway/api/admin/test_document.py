@@ -15,7 +15,7 @@ from gateway.api.admin.document import describe
 from gateway.api.admin.routes import OPERATIONS
 
 KINDS = {"requests", "tokens", "tokens_per_month", "concurrency"}
-BEYOND_SCHEMAS = {"name", "expires", "expires_at", "tenant", "alias", "from", *KINDS}
+BEYOND_SCHEMAS = {"base_url", "name", "expires", "expires_at", "tenant", "alias", "from", *KINDS}
 """What may be refused though it is as described: no schema says that a name is printable, that a moment is to come, or
 that a wider limit is below this one."""
 POINTED = "got `float`"

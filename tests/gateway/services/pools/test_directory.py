@@ -5,72 +5,15 @@ import os
 import signal
 import sys
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
-from types import SimpleNamespace
 
-import msgspec
 import pytest
 from msgspec import structs
 
-from benchmarks.fake_engine import FakeEngine, serve
-from engine.protocol import ErrorReply, ResidentModel
-from gateway.engine_client import EmbedRequest, EngineClient, ModelRef
+from engine.protocol import ResidentModel
 from gateway.errors import EngineFailed, EngineOverloaded, ModelUnusable, RequestError, Unavailable
-from gateway.services.pools.directory import NodeDirectory
-from gateway.services.pools.patience import Patience
-from gateway.transport import AsyncioTransport
-
-MODEL = ModelRef("m", "m")
 
 
-@asynccontextmanager
-async def following(*urls, secret="", **options):
-    """A directory with one pool, and `embed(text)` through it."""
-    async with AsyncExitStack() as stack:
-        engines = EngineClient(AsyncioTransport(), secret)
-        stack.push_async_callback(engines.close)
-        patience = Patience(seconds=options.pop("pool_patience", 5.0), most_waiting=options.pop("pool_waiting", 1000))
-        chosen = {"poll_interval": 0.05, "patience": patience, "request_timeout": 10.0} | options
-        nodes = NodeDirectory(engines.for_service, {"default": urls}, **chosen)
-        nodes.start()
-        stack.push_async_callback(nodes.close)
-
-        async def embed(text="x", pool="default"):
-            request = EmbedRequest(MODEL, [text])
-            return await nodes.run(pool, "m", lambda node, left: node.client.embed(node.url, request, left))
-
-        yield SimpleNamespace(nodes=nodes, embed=embed, node=lambda index=0: nodes.nodes[index])
-
-
-@asynccontextmanager
-async def fake_engine(port=0, **options):
-    engine = FakeEngine(dimensions=4, **options)
-    async with await serve(engine, port=port) as server:
-        engine.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        engine.close = server.close
-        yield engine
-
-
-def refusing(engine, code):
-    """Its `answer`, that refuses all work and says still how it is."""
-    answer = engine.answer
-
-    def refuse(path, authorization, body):
-        if path == b"/status":
-            return answer(path, authorization, body)
-        engine.calls += 1
-        return 429, msgspec.msgpack.encode(ErrorReply(code, "Told to.", retry_after=1.5)), 0.0
-
-    return refuse
-
-
-async def until(condition, seconds=5):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-def test_a_request_waits_for_a_node_that_is_still_starting():
+def test_a_request_waits_for_a_node_that_is_still_starting(following, fake_engine, until):
     async def run():
         async with fake_engine() as first:
             port = int(first.url.rsplit(":", 1)[1])
@@ -84,7 +27,7 @@ def test_a_request_waits_for_a_node_that_is_still_starting():
     asyncio.run(run())
 
 
-def test_no_node_in_time_is_unavailable_and_says_when_to_come_back():
+def test_no_node_in_time_is_unavailable_and_says_when_to_come_back(following):
     async def run():
         async with following("http://127.0.0.1:1", pool_patience=0.05) as fleet:
             with pytest.raises(Unavailable) as caught:
@@ -95,7 +38,7 @@ def test_no_node_in_time_is_unavailable_and_says_when_to_come_back():
     asyncio.run(run())
 
 
-def test_where_models_are_on_a_node_is_known_by_tier():
+def test_where_models_are_on_a_node_is_known_by_tier(following, fake_engine, until):
     def held(tier):
         return ResidentModel(tier, None, "resident", 1, 0, False, 0.0, 4, 8, tier=tier)
 
@@ -117,7 +60,7 @@ def test_where_models_are_on_a_node_is_known_by_tier():
     asyncio.run(run())
 
 
-def test_a_pool_that_nobody_configured_is_unavailable_at_once():
+def test_a_pool_that_nobody_configured_is_unavailable_at_once(following):
     async def run():
         async with following(pool_patience=60) as fleet:
             began = time.monotonic()
@@ -128,7 +71,7 @@ def test_a_pool_that_nobody_configured_is_unavailable_at_once():
     asyncio.run(run())
 
 
-def test_a_request_whose_node_breaks_off_is_tried_on_another():
+def test_a_request_whose_node_breaks_off_is_tried_on_another(following, fake_engine, until):
     async def run():
         async with fake_engine() as one, fake_engine() as two, following(one.url, two.url) as fleet:
             await until(lambda: all(node.healthy for node in fleet.nodes.nodes))
@@ -140,7 +83,7 @@ def test_a_request_whose_node_breaks_off_is_tried_on_another():
     asyncio.run(run())
 
 
-def test_a_node_that_broke_off_gets_no_requests_until_it_answers_again():
+def test_a_node_that_broke_off_gets_no_requests_until_it_answers_again(following, fake_engine, until):
     async def run():
         async with fake_engine() as one, fake_engine() as two, following(one.url, two.url, poll_interval=60) as fleet:
             await until(lambda: all(node.healthy for node in fleet.nodes.nodes))
@@ -166,7 +109,7 @@ def test_a_node_that_broke_off_gets_no_requests_until_it_answers_again():
         ("model_invalid", ModelUnusable),
     ],
 )
-def test_what_a_node_answers_is_not_tried_again(code, kind):
+def test_what_a_node_answers_is_not_tried_again(code, kind, following, fake_engine, until):
     async def run():
         async with fake_engine() as one, fake_engine() as two, following(one.url, two.url) as fleet:
             await until(lambda: all(node.healthy for node in fleet.nodes.nodes))
@@ -177,7 +120,9 @@ def test_what_a_node_answers_is_not_tried_again(code, kind):
     asyncio.run(run())
 
 
-def test_what_one_node_is_too_full_for_another_may_do_and_nobody_is_asked_twice():
+def test_what_one_node_is_too_full_for_another_may_do_and_nobody_is_asked_twice(
+    following, fake_engine, refusing, until
+):
     async def run():
         async with fake_engine() as one, fake_engine() as two, following(one.url, two.url) as fleet:
             await until(lambda: all(node.healthy for node in fleet.nodes.nodes))
@@ -196,7 +141,7 @@ def test_what_one_node_is_too_full_for_another_may_do_and_nobody_is_asked_twice(
     asyncio.run(run())
 
 
-def test_one_full_node_alone_is_not_asked_again():
+def test_one_full_node_alone_is_not_asked_again(following, fake_engine, until):
     async def run():
         async with fake_engine() as engine, following(engine.url) as fleet:
             await until(lambda: fleet.node().healthy)
@@ -207,7 +152,7 @@ def test_one_full_node_alone_is_not_asked_again():
     asyncio.run(run())
 
 
-def test_a_node_that_hangs_is_given_up_at_the_deadline():
+def test_a_node_that_hangs_is_given_up_at_the_deadline(following, fake_engine):
     async def run():
         async with fake_engine() as engine, following(engine.url, request_timeout=0.3) as fleet:
             began = time.monotonic()
@@ -220,7 +165,7 @@ def test_a_node_that_hangs_is_given_up_at_the_deadline():
     asyncio.run(run())
 
 
-def test_requests_in_flight_are_counted_and_cancelled_ones_are_not():
+def test_requests_in_flight_are_counted_and_cancelled_ones_are_not(following, fake_engine, until):
     async def run():
         async with fake_engine() as engine, following(engine.url) as fleet:
             tasks = [asyncio.create_task(fleet.embed("__sleep 30__")) for _ in range(3)]
@@ -235,7 +180,7 @@ def test_requests_in_flight_are_counted_and_cancelled_ones_are_not():
     asyncio.run(run())
 
 
-def test_a_wrong_secret_keeps_a_node_away_and_says_why():
+def test_a_wrong_secret_keeps_a_node_away_and_says_why(following, fake_engine, until):
     async def run():
         async with fake_engine(secret="right") as engine, following(engine.url, secret="wrong") as fleet:
             await until(lambda: fleet.node().failure != "not asked yet")
@@ -245,7 +190,7 @@ def test_a_wrong_secret_keeps_a_node_away_and_says_why():
     asyncio.run(run())
 
 
-def test_a_draining_node_is_left_alone():
+def test_a_draining_node_is_left_alone(following, fake_engine, until):
     async def run():
         async with fake_engine() as one, fake_engine() as two, following(one.url, two.url) as fleet:
             one.ready = False
@@ -265,7 +210,7 @@ async def start_process(port):
     return process, line.split()[-1]
 
 
-def test_a_node_killed_under_load_loses_nobody_when_it_comes_back():
+def test_a_node_killed_under_load_loses_nobody_when_it_comes_back(following, until):
     async def run():
         process, url = await start_process(0)
         port = int(url.rsplit(":", 1)[1])
@@ -285,7 +230,7 @@ def test_a_node_killed_under_load_loses_nobody_when_it_comes_back():
     asyncio.run(run())
 
 
-def test_a_node_that_hangs_gives_up_what_it_holds_to_another():
+def test_a_node_that_hangs_gives_up_what_it_holds_to_another(following, fake_engine, until):
     async def run():
         process, url = await start_process(0)
         async with fake_engine() as other, following(url, other.url, status_patience=0.2) as fleet:

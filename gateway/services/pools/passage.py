@@ -36,13 +36,18 @@ OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-class Passage:
-    """To be entered before a node is looked for."""
+ELSEWHERE = (EngineGone, EngineOverloaded)
+"""After which a call may be made again."""
+TRIES = 2
 
-    def __init__(self, metrics: GatewayMetrics, span: Span, pool: str) -> None:
+
+class Passage:
+    """To be entered before a node is looked for; on behalf of whatever request this task serves."""
+
+    def __init__(self, metrics: GatewayMetrics, pool: str) -> None:
         self._metrics = metrics
-        self._span = span
         self._pool = pool
+        self._span = errand.span()
         self._calls = 0
         self._wait: Span | None = None
 
@@ -51,7 +56,7 @@ class Passage:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is not None:
+        if error is not None and not isinstance(error, ELSEWHERE):
             self._end_waiting(error)
 
     async def call(self, node: Node, work: Callable[[], Awaitable[Reply]]) -> Reply:
@@ -69,7 +74,7 @@ class Passage:
             outcome = "ok"
         except BaseException as error:
             outcome = next((name for kind, name in OUTCOMES if isinstance(error, kind)), "failed")
-            if isinstance(error, EngineGone):
+            if isinstance(error, ELSEWHERE) and self._calls < TRIES:
                 self._begin_waiting()
             raise
         else:

@@ -1,0 +1,173 @@
+"""TLS at our doors and towards our nodes: who is taken, who is refused, and certificates that are renewed meanwhile."""
+
+import asyncio
+import contextlib
+import datetime
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway.certificates import CertificateFiles, Certificates, CertificatesUnusable
+from gateway.transport import AsyncioTransport
+from shoal import process
+from shoal.failures import StartFailure
+from shoal.tls import door_tls
+
+pytestmark = pytest.mark.anyio
+YEAR = datetime.timedelta(days=365)
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class Authority:
+    """Signs certificates, which lie in its folder."""
+
+    folder: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._certificate = self._sign(self.name, self._key, x509.BasicConstraints(ca=True, path_length=None))
+        self.path = self.folder / f"{self.name}.pem"
+        self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, name: str, file: str | None = None) -> dict[str, Path]:
+        """A certificate for loopback, and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName(name)])
+        made = self._sign(name, key, names)
+        certificate, private = self.folder / f"{file or name}.crt", self.folder / f"{file or name}.key"
+        certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return {"certificate": certificate, "key": private}
+
+    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType) -> x509.Certificate:
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self.name)])
+        return (
+            x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), NOW, NOW + YEAR)
+            .add_extension(extension, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+
+@pytest.fixture
+def ours(tmp_path) -> Authority:
+    return Authority(tmp_path / "ours", "ours")
+
+
+@pytest.fixture
+def theirs(tmp_path) -> Authority:
+    return Authority(tmp_path / "theirs", "theirs")
+
+
+async def app(scope, receive, send) -> None:
+    body = scope["scheme"].encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextlib.asynccontextmanager
+async def serving(context: ssl.SSLContext | None) -> AsyncIterator[str]:
+    stop, sock = process.StopSignal(), process.listen("127.0.0.1", 0)
+    server = asyncio.create_task(process.serve(app, sock, stop, grace_period=1, tls=context))
+    yield process.address(sock, Path("certificate"))
+    stop.set()
+    await server
+
+
+async def ask(url: str, context: ssl.SSLContext) -> str:
+    async with httpx.AsyncClient(transport=AsyncioTransport(ssl_context=context)) as client:
+        return (await client.get(url)).text
+
+
+async def test_both_sides_that_show_a_certificate_of_the_same_authority_speak(ours) -> None:
+    node = Certificates.of_server(CertificateFiles(**ours.issue("node"), trusted=ours.path))
+    gateway = Certificates.of_client(CertificateFiles(**ours.issue("gateway"), trusted=ours.path))
+    async with serving(node.context) as url:
+        assert await ask(url, gateway.context) == "https"
+
+
+@pytest.mark.parametrize("shown", ["nothing", "a stranger's"])
+async def test_a_node_takes_nobody_who_shows_nothing_or_what_a_stranger_signed(ours, theirs, shown) -> None:
+    node = Certificates.of_server(CertificateFiles(**ours.issue("node"), trusted=ours.path))
+    own = {} if shown == "nothing" else theirs.issue("gateway")
+    gateway = Certificates.of_client(CertificateFiles(**own, trusted=ours.path))
+    async with serving(node.context) as url:
+        with pytest.raises(httpx.TransportError):
+            await ask(url, gateway.context)
+
+
+async def test_a_gateway_believes_no_node_of_a_strangers_or_of_another_name(ours, theirs) -> None:
+    gateway = Certificates.of_client(CertificateFiles(trusted=ours.path))
+    async with serving(Certificates.of_server(CertificateFiles(**theirs.issue("node"))).context) as url:
+        with pytest.raises(httpx.ConnectError):
+            await ask(url, gateway.context)
+    async with serving(Certificates.of_server(CertificateFiles(**ours.issue("node"))).context) as url:
+        with pytest.raises(httpx.ConnectError):
+            await ask(url.replace("127.0.0.1", "localhost"), gateway.context)
+
+
+async def test_renewed_certificates_hold_for_the_next_connection_and_bad_ones_change_nothing(ours, theirs) -> None:
+    node = Certificates.of_server(CertificateFiles(**ours.issue("old", "node")))
+    old = Certificates.of_client(CertificateFiles(trusted=ours.path)).context
+    new = Certificates.of_client(CertificateFiles(trusted=theirs.path)).context
+    async with serving(node.context) as url:
+        assert await ask(url, old) == "https"
+        (ours.folder / "node.crt").write_text("half a certificate")
+        await node.renew()
+        assert await ask(url, old) == "https"
+        for path in theirs.issue("new", "node").values():
+            path.rename(ours.folder / path.name)
+        await node.renew()
+        assert await ask(url, new) == "https"
+        with pytest.raises(httpx.ConnectError):
+            await ask(url, old)
+
+
+async def test_an_authority_that_is_added_is_believed(ours, theirs) -> None:
+    gateway = Certificates.of_client(CertificateFiles(trusted=ours.path))
+    async with serving(Certificates.of_server(CertificateFiles(**theirs.issue("node"))).context) as url:
+        ours.path.write_text(ours.path.read_text() + theirs.path.read_text())
+        await gateway.renew()
+        assert await ask(url, gateway.context) == "https"
+
+
+async def test_what_can_not_be_used_is_said(ours, tmp_path) -> None:
+    mixed = CertificateFiles(certificate=ours.issue("a")["certificate"], key=ours.issue("b")["key"])
+    with pytest.raises(CertificatesUnusable, match=r"a\.crt.*b\.key"):
+        Certificates.of_server(mixed)
+    with pytest.raises(CertificatesUnusable, match="nowhere"):
+        Certificates.of_client(CertificateFiles(trusted=tmp_path / "nowhere"))
+    with pytest.raises(StartFailure, match="--tls-cert"):
+        async with door_tls(CertificateFiles(trusted=ours.path)):
+            pass
+
+
+async def test_who_speaks_no_tls_is_hung_up_on_and_others_are_served(ours) -> None:
+    node = Certificates.of_server(CertificateFiles(**ours.issue("node")))
+    gateway = Certificates.of_client(CertificateFiles(trusted=ours.path))
+    async with serving(node.context) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b"HTTP/1.1" not in await reader.read()
+        writer.close()
+        assert await ask(url, gateway.context) == "https"
