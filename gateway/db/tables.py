@@ -282,6 +282,23 @@ class UsageHour(Row, table=True):
     upstream_ms: float = 0.0
 
 
+class UsageMinute(Row, table=True):
+    """What was asked for in one of the last minutes, over all tenants, and took about as long; soon deleted."""
+
+    __tablename__: ClassVar[str] = "usage_minute"
+
+    minute: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    lane: str = Field(primary_key=True)
+    bucket: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    requests: int = Field(default=0, sa_type=BigInteger)
+    failed: int = Field(default=0, sa_type=BigInteger)
+    refused: int = Field(default=0, sa_type=BigInteger)
+    inputs: int = Field(default=0, sa_type=BigInteger)
+    tokens: int = Field(default=0, sa_type=BigInteger)
+    latency_ms: float = 0.0
+    upstream_ms: float = 0.0
+
+
 class BudgetNotice(Row, table=True):
     """That a monthly budget passed a share of its amount: said once a month, whichever gateway saw it first."""
 

@@ -1,5 +1,6 @@
-"""Usage enters the database: single records, each once, and their sums per hour in the same transaction."""
+"""Usage enters the database: single records, each once, and their sums per hour and minute in the same transaction."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -8,9 +9,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from gateway.db.minute_rows import add_to_minutes
 from gateway.db.session import Database
 from gateway.db.usage_rows import add_to_hours, insert_usage
 from gateway.services.usage.event import UsageEvent
+from gateway.services.usage.minutes import refused_now, sums_by_minute
 
 FAILED = 400
 """From this status on a request was admitted and came to nothing."""
@@ -43,14 +46,19 @@ async def enter_within(session: AsyncSession, events: Sequence[UsageEvent], at_o
         new += await insert_usage(session, rows)
     if new:
         await add_to_hours(session, sums(once[identity] for identity in new))
+        await add_to_minutes(session, sums_by_minute((once[identity] for identity in new), FAILED))
     return len(new)
 
 
 async def enter_refused(database: Database, refused: Mapping[HourKey, tuple[str, int]]) -> None:
     """Add counts of refused requests to the sums, each with its tenant's name."""
     rows = [_empty(key, name) | {"refused": count} for key, (name, count) in sorted(refused.items())]
+    by_lane: Counter[str] = Counter()
+    for key, (_, count) in refused.items():
+        by_lane[key.lane] += count
     async with database.transaction() as session:
         await add_to_hours(session, rows)
+        await add_to_minutes(session, refused_now(by_lane, datetime.now(UTC)))
 
 
 def sums(events: Iterable[UsageEvent]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from gateway.services.periodic import Periodic
 from gateway.services.snapshot.entries import KeyEntry
 from gateway.services.usage.event import UsageEvent, packed
 from gateway.services.usage.ledger import HourKey, enter_refused, hour_of
+from gateway.services.usage.minutes import forget_old_minutes
 from gateway.services.usage.shipping import ship, ship_abandoned
 from gateway.services.usage.spool import NoRoom, Spool
 
@@ -142,6 +143,8 @@ class UsageRecorder:
             await self.flush(key_uses=uses_due)
             if adoption_due:
                 await ship_abandoned(self._database, self._spool)
+            if uses_due:
+                await forget_old_minutes(self._database, datetime.now(UTC))
         except Exception as error:  # noqa: BLE001 (whatever it is, the next flush must come, and it is said)
             self._say_away(error)
             return

@@ -1,0 +1,37 @@
+"""The sums per minute: written with the records that they are of, read by the console, deleted when they are old."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gateway.db.tables import UsageMinute
+from gateway.db.upserts import insert_into
+
+COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "latency_ms", "upstream_ms")
+
+
+async def add_to_minutes(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add to the sums. All gateways must name the rows in the order of their keys, and after those of the hours."""
+    table = UsageMinute.__table__  # type: ignore[attr-defined]
+    insert = insert_into(session, table)
+    added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
+    upsert = insert.on_conflict_do_update(index_elements=["minute", "lane", "bucket"], set_=added)
+    await (await session.connection()).execute(upsert, list(rows))
+
+
+async def minutes_between(session: AsyncSession, start: datetime, end: datetime) -> Sequence[UsageMinute]:
+    """The sums of the minutes that begin in [start, end), oldest first."""
+    minute = col(UsageMinute.minute)
+    chosen = select(UsageMinute).where(minute >= start, minute < end)
+    return (await session.scalars(chosen.order_by(minute, col(UsageMinute.lane), col(UsageMinute.bucket)))).all()
+
+
+async def forget_minutes(session: AsyncSession, before: datetime) -> None:
+    """Delete the sums of minutes before `before`, but what another transaction is about to change."""
+    key = (col(UsageMinute.minute), col(UsageMinute.lane), col(UsageMinute.bucket))
+    old = select(*key).where(col(UsageMinute.minute) < before).with_for_update(skip_locked=True)
+    await session.execute(delete(UsageMinute).where(tuple_(*key).in_(old)))
