@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -212,7 +212,8 @@ def _latest(only: EventFilter, before: int | None, limit: int) -> Select[AuditEv
     if only.actor is not None:
         chosen = chosen.where(col(AuditEvent.actor) == only.actor)
     if only.about is not None:
-        chosen = chosen.where(col(AuditEvent.action).startswith(f"{only.about}.", autoescape=True))
+        kind = f"{only.about}."
+        chosen = chosen.where(func.substr(col(AuditEvent.action), 1, len(kind)) == kind)
     if only.target is not None:
         chosen = chosen.where(col(AuditEvent.target) == only.target)
     if only.start is not None:
