@@ -10,6 +10,7 @@ from gateway.call import Call
 from gateway.engine_client import InputType
 from gateway.errors import ModelNotFound, RequestError
 from gateway.services.snapshot.entries import KeyEntry, ModelEntry, PolicySnapshot, TenantEntry
+from gateway.services.snapshot.reach import models_within, names_for
 from policies.allowlist import permitted
 
 COMPARED_NAMES = 100
@@ -59,16 +60,7 @@ def find_model(snapshot: PolicySnapshot, key: KeyEntry, name: str) -> ModelEntry
 
 def usable_models(snapshot: PolicySnapshot, key: KeyEntry) -> Iterator[ModelEntry]:
     """Every model that the key may use, once."""
-    for name, model in snapshot.models.items():
-        if name == model.id and permitted(key.tenant.grants, key.grants, model.names):
-            yield model
-
-
-def names_for(tenant: TenantEntry, model: ModelEntry) -> Iterator[str]:
-    """What the tenant may call the model: everybody's names for it, unless they mean another here, and its own."""
-    for name in dict.fromkeys((*model.names, *tenant.aliases)):
-        if tenant.aliases.get(name, model.id) == model.id:
-            yield name
+    return models_within(snapshot.models, key.tenant.grants, key.grants)
 
 
 def key_of(call: Call) -> KeyEntry:

@@ -9,11 +9,12 @@ from litestar.handlers import HTTPRouteHandler
 
 from gateway.api.answers import Answer
 from gateway.api.costs import input_limit
-from gateway.api.model_choice import find_model, key_of, names_for, usable_models
+from gateway.api.model_choice import find_model, key_of, usable_models
 from gateway.api.schemas import Model, Models, ModelType
 from gateway.call import call_of
 from gateway.services.register.model_facts import Task
 from gateway.services.snapshot.entries import ModelEntry
+from gateway.services.snapshot.reach import names_for
 
 ENCODE = msgspec.json.Encoder().encode
 TYPES: Mapping[Task, ModelType] = {

@@ -34,9 +34,13 @@ async def locked_revision(session: AsyncSession) -> PolicyRevision:
     return (await session.scalars(select(PolicyRevision).with_for_update())).one()  # SQLite has locked before
 
 
-async def tenants(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[Tenant]:
-    """Tenants by name: all of them, or so many of those behind the name `after`."""
+async def tenants(
+    session: AsyncSession, *, after: str = "", limit: int | None = None, like: str = ""
+) -> Sequence[Tenant]:
+    """Tenants by name: all of them, or so many of those behind the name `after`; `like`: a part of it, or the id."""
     chosen = select(Tenant).where(col(Tenant.name) > after).order_by(col(Tenant.name)).limit(limit)
+    if like:
+        chosen = chosen.where(or_(col(Tenant.name).icontains(like, autoescape=True), col(Tenant.id) == like))
     return (await session.scalars(chosen)).all()
 
 
@@ -52,6 +56,15 @@ async def keys(session: AsyncSession, tenant_id: str) -> Sequence[ApiKey]:
     """A tenant's API keys, oldest first."""
     chosen = select(ApiKey).where(col(ApiKey.tenant_id) == tenant_id).order_by(col(ApiKey.created_at), col(ApiKey.id))
     return (await session.scalars(chosen)).all()
+
+
+async def key_counts(session: AsyncSession, tenant_ids: Sequence[str], now: datetime) -> Mapping[str, int]:
+    """How many keys that work each of these tenants has; those without any are left out."""
+    works = or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now)
+    chosen = select(col(ApiKey.tenant_id), func.count()).where(
+        col(ApiKey.tenant_id).in_(tenant_ids), col(ApiKey.revoked_at).is_(None), works
+    )
+    return {row[0]: row[1] for row in await session.execute(chosen.group_by(col(ApiKey.tenant_id)))}
 
 
 async def key(session: AsyncSession, tenant_id: str, key_id: str) -> ApiKey | None:

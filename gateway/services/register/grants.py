@@ -1,6 +1,6 @@
 """Grants: which models a tenant, or one of its keys, may use. Patterns allow or deny, and deny wins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -91,6 +91,29 @@ async def remove_grant(
         if other.key_id == owner.key_id and not other.deny
     ]
     return RemovedGrant(_info(row), widened=owner.key_id is not None and not row.deny and not allowing)
+
+
+async def set_grants(
+    session: AsyncSession,
+    actor: Actor,
+    tenant: str,
+    wanted: Mapping[str, bool],
+    *,
+    key: str | None = None,
+    version: int | None = None,
+) -> Sequence[RemovedGrant]:
+    """Make these the owner's grants, and no others: whether each pattern denies. Replies with those that went.
+
+    Each change leaves its own event; `version` is that of the owner before the first of them.
+    """
+    patterns = {checked_pattern(pattern): deny for pattern, deny in wanted.items()}
+    await begin_change(session)
+    owner = await find_owner(session, tenant, key, version=version)
+    rows = [row for row in await queries.grants(session, owner.tenant_id) if row.key_id == owner.key_id]
+    for pattern, deny in patterns.items():
+        await add_grant(session, actor, owner.tenant_id, pattern, deny=deny, key=owner.key_id)
+    gone = [row.pattern for row in rows if row.pattern not in patterns]
+    return [await remove_grant(session, actor, owner.tenant_id, pattern, key=owner.key_id) for pattern in gone]
 
 
 async def list_grants(session: AsyncSession, tenant: str) -> Sequence[GrantInfo]:

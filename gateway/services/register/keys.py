@@ -6,7 +6,7 @@ services/register/rotation.py replaces one by another.
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -135,6 +135,11 @@ async def list_keys(session: AsyncSession, tenant: str) -> Sequence[KeyInfo]:
     """A tenant's API keys, oldest first, revoked ones included."""
     owner = await tenant_row(session, tenant)
     return [_info(row) for row in await queries.keys(session, owner.id)]
+
+
+async def count_keys(session: AsyncSession, tenant_ids: Iterable[str]) -> Mapping[str, int]:
+    """How many keys of each of these tenants work now; those without any are left out."""
+    return await queries.key_counts(session, tuple(tenant_ids), datetime.now(UTC))
 
 
 async def find_key(session: AsyncSession, key: str, *, tenant: str | None = None) -> KeyInfo:

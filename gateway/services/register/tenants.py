@@ -102,9 +102,17 @@ async def delete_tenant(
     return _info(row)
 
 
-async def list_tenants(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[TenantInfo]:
-    """Tenants by name: all of them, or so many of those behind the name `after`."""
-    return [_info(row) for row in await queries.tenants(session, after=after, limit=limit)]
+async def list_tenants(
+    session: AsyncSession, *, after: str = "", limit: int | None = None, like: str = ""
+) -> Sequence[TenantInfo]:
+    """Tenants by name: all of them, or so many of those behind the name `after`.
+
+    `like` is a part of their names, in letters of either case, or an id.
+    """
+    part = known_spelling(like)
+    if part is None:
+        return []
+    return [_info(row) for row in await queries.tenants(session, after=after, limit=limit, like=part)]
 
 
 async def find_tenant(session: AsyncSession, name_or_id: str) -> TenantInfo:

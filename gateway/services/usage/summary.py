@@ -1,6 +1,6 @@
 """What a tenant used, in few rows: from the sums per hour, so that it costs the same however much that was."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -47,6 +47,11 @@ async def summarize_usage(
         name = f"{value:%Y-%m-%d}" if isinstance(value, datetime) else str(value)
         totals[name] = _added(totals[name], sums) if name in totals else sums
     return [UsageRow(name, **sums._asdict()) for name, sums in totals.items()]
+
+
+async def recent_tokens(session: AsyncSession, tenant_ids: Iterable[str], start: datetime) -> Mapping[str, int]:
+    """The tokens that each of these tenants used in the hours from `start` on, for lists in which many stand."""
+    return await usage_queries.tokens_of(session, tuple(tenant_ids), start)
 
 
 def _added(one: Sums, other: Sums) -> Sums:
