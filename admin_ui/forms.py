@@ -10,8 +10,7 @@ return visit.done(f"{PREFIX}/tenants/{tenant.id}", "The tenant is there.")
 return visit.page(NewTenantPage(form), status=form.status)
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -53,6 +52,10 @@ class Form:
         """The version of what the form changes, as its operator saw it."""
         text = self.value("version")
         return self._version if self._version is not None or not text.isdecimal() else int(text[:18])
+
+    def now_at(self, version: int) -> None:
+        """What it changes has this version by now: shown beside what is saved, and sent again, it passes."""
+        self._version = version
 
     def value(self, name: str) -> str:
         """What was typed there, as it was."""
@@ -134,17 +137,13 @@ class Form:
         if self.value(name).strip() != expected:
             self.refuse(name, f"Type {expected} to go on.")
 
-    @contextmanager
-    def catching(self, fields: Mapping[str, str] | None = None) -> Iterator[None]:
-        """Within, what a service refuses becomes what is wrong with the form.
+    def catching(self, fields: Mapping[str, str] | None = None) -> "Catching":
+        """Within, what a service refuses becomes what is wrong with the form, and the block ends there.
 
         A field is blamed where the service names a parameter that the form has: by the same name, or by the one that
         `fields` gives for it.
         """
-        try:
-            yield
-        except (RequestError, Conflict, NotFound) as error:
-            self.blame(error, fields)
+        return Catching(self, fields)
 
     def blame(self, error: GatewayError, fields: Mapping[str, str] | None = None) -> None:
         """Take what a service refused as what is wrong with the form."""
@@ -158,6 +157,24 @@ class Form:
         if not at_least <= value <= at_most:
             self.refuse(name, f"This must be {at_least:g} to {at_most:g}.")
         return value
+
+
+class Catching:
+    """Of `Form.catching`: a type of its own, because it says that errors may end here."""
+
+    def __init__(self, form: Form, fields: Mapping[str, str] | None) -> None:
+        self._form = form
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        """Nothing was refused so far."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        """Whether what was raised is kept by the form."""
+        if not isinstance(error, RequestError | Conflict | NotFound):
+            return False
+        self._form.blame(error, self._fields)
+        return True
 
 
 def _typed_as(value: object) -> Sequence[str]:

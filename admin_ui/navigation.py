@@ -24,8 +24,13 @@ class Entry:
 
 
 ENTRIES = (
-    Entry("Overview", "overview", ""),
-    # models, nodes, tenants, usage, playground
+    Entry("Overview", "overview", "", of_tenant=""),
+    Entry("Tenants", "tenants", "/tenants"),
+    Entry("API keys", "keys", None, of_tenant="/keys"),
+    Entry("Models", "models", None, of_tenant="/models"),
+    Entry("Limits", "limits", None, of_tenant="/limits"),
+    Entry("Usage", "usage", None, of_tenant="/usage"),
+    # models, nodes, playground
     Entry("Audit log", "audit", "/audit", of_tenant="/audit"),
     # operators
 )

@@ -116,6 +116,23 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+// What a form would do, while one types: <form data-preview="id of what is replaced">; it asks as its button "preview" does.
+for (const form of document.querySelectorAll("form[data-preview]")) {
+  let timer, asked = 0;
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      const turn = ++asked, sent = new URLSearchParams(new FormData(form));
+      sent.set("preview", "1");
+      try {
+        const answer = await fetch(form.action, { method: "POST", body: sent, headers: { "x-live": "1" } });
+        const text = await answer.text();
+        if (answer.ok && turn === asked) document.getElementById(form.dataset.preview).replaceChildren(document.createRange().createContextualFragment(text));
+      } catch { /* the button asks again */ }
+    }, 250);
+  });
+}
+
 // The signed-in person's menu closes by Escape and by a click elsewhere.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;

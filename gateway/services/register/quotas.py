@@ -70,7 +70,7 @@ async def set_quota(
     """
     model_pattern = checked_pattern(model_pattern)
     for kind, amount in amounts.items():
-        _check_amount(kind, amount)
+        check_amount(kind, amount)
     await begin_change(session)
     owner = await find_owner(session, tenant, key, version=version)
     tenant_id, key_id = owner.tenant_id, owner.key_id
@@ -153,7 +153,8 @@ def _check_reach(quota: QuotaInfo) -> None:
         )
 
 
-def _check_amount(kind: Kind, amount: int | None) -> None:
+def check_amount(kind: Kind, amount: int | None) -> None:
+    """Refuse an amount that can not be meant, without a look at other limits."""
     if amount is None:
         return
     if amount < 1:

@@ -8,12 +8,14 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime, time
-from typing import Literal
+from typing import Literal, Protocol
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from gateway.db import usage_queries
-from gateway.db.session import Database
 from gateway.db.tables import UsageHour, UsageRecord
 from gateway.db.usage_queries import Place
 from gateway.errors import RequestError
@@ -22,6 +24,14 @@ from gateway.services.usage.tenant import tenant_with_usage
 Format = Literal["csv", "jsonl"]
 Grain = Literal["record", "hour", "day", "month"]
 Cells = tuple[object, ...]
+
+
+class Readable(Protocol):
+    """Opens sessions that see one consistent state: `Database`."""
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """One such session."""
+
 
 COLUMNS = (
     "time", "tenant", "key_id", "model", "endpoint", "status", "inputs", "tokens",
@@ -40,7 +50,7 @@ PAGE = 1000
 
 
 async def export_usage(
-    database: Database, tenant: str, *, start: datetime, end: datetime, form: Format, by: Grain = "record"
+    database: Readable, tenant: str, *, start: datetime, end: datetime, form: Format, by: Grain = "record"
 ) -> AsyncIterator[str]:
     """The text in pieces: what the tenant (its name or id) used in [start, end), oldest first.
 
@@ -76,7 +86,7 @@ def start_of_month(today: date) -> datetime:
     return datetime.combine(today.replace(day=1), time.min, UTC)
 
 
-async def _records(database: Database, tenant_id: str, start: datetime, end: datetime) -> AsyncIterator[list[Cells]]:
+async def _records(database: Readable, tenant_id: str, start: datetime, end: datetime) -> AsyncIterator[list[Cells]]:
     after: tuple[datetime, UUID] | None = None
     while True:
         async with database.reading() as session:
@@ -88,7 +98,7 @@ async def _records(database: Database, tenant_id: str, start: datetime, end: dat
 
 
 async def _hours(
-    database: Database, tenant_id: str, start: datetime, end: datetime
+    database: Readable, tenant_id: str, start: datetime, end: datetime
 ) -> AsyncIterator[Sequence[UsageHour]]:
     after: Place | None = None
     while True:
