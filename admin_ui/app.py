@@ -17,10 +17,21 @@ from admin_ui.ports import ConsoleServices
 from admin_ui.rendering import STATIC, template_engine
 from admin_ui.sessions import Sessions
 from admin_ui.throttle import SignInThrottle
-from admin_ui.views import audit, nowhere, overview, preferences, sign_in
+from admin_ui.views import allowlist, audit, keys, limits, nowhere, overview, preferences, sign_in, tenants, usage
 from admin_ui.visit import visits
 
-PAGES = (overview.overview, *audit.ROUTES, *preferences.ROUTES, *sign_in.ROUTES, *nowhere.ROUTES)
+PAGES = (
+    *overview.ROUTES,
+    *tenants.ROUTES,
+    *keys.ROUTES,
+    *limits.ROUTES,
+    *allowlist.ROUTES,
+    *usage.ROUTES,
+    *audit.ROUTES,
+    *preferences.ROUTES,
+    *sign_in.ROUTES,
+    *nowhere.ROUTES,
+)
 """Every route of the console but its static files; a noun's file says its own."""
 MOST_BODY = 64 * 1024
 """Bytes that a form may have."""

@@ -7,7 +7,9 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.services.pools.node import Node
+from gateway.services.register.quota_use import KnowsStandings
 from gateway.services.snapshot.entries import PolicySnapshot
+from gateway.services.standing import Report
 from gateway.settings import GatewaySettings
 
 
@@ -37,6 +39,25 @@ class KnowsNodes(Protocol):
         """Every node of every pool."""
 
 
+class KnowsUsage(Protocol):
+    """Brings usage to the database."""
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not there yet."""
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the oldest of them has waited."""
+
+
+class KnowsItself(Protocol):
+    """Says how the gateway stands."""
+
+    def report(self) -> Report:
+        """How it stands now."""
+
+
 class ConsoleServices(Protocol):
     """The opened services of a gateway, as far as pages show them."""
 
@@ -55,3 +76,15 @@ class ConsoleServices(Protocol):
     @property
     def nodes(self) -> KnowsNodes:
         """Engine nodes."""
+
+    @property
+    def usage(self) -> KnowsUsage:
+        """What waits to be written."""
+
+    @property
+    def standing(self) -> KnowsItself:
+        """What is not as it should be."""
+
+    @property
+    def quota(self) -> KnowsStandings:
+        """How limits stand."""

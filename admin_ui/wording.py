@@ -34,6 +34,8 @@ def compact_text(count: float) -> str:
 def millis_text(seconds: float) -> str:
     """A short time: `3.2 ms`, `840 ms`, `1.4 s`."""
     millis = seconds * 1000
+    if not millis:
+        return "0"
     if millis < 1000:
         return f"{millis:.2g} ms" if millis < 10 else f"{millis:.0f} ms"
     return span_text(seconds) if seconds >= 60 else f"{seconds:.3g} s"

@@ -1,22 +1,27 @@
-"""The first page: nodes and what fills their memory, models, tenants, keys."""
+"""The first page: what needs attention, the last hour, and every pool with what fills the memory of its nodes."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from litestar import get
 from litestar.response import Redirect
 
+from admin_ui import concerns
 from admin_ui.access import needs
-from admin_ui.contexts.overview import MemorySegment, ModelLine, NodePanel, OverviewPage
+from admin_ui.charts import Series, column_chart, line_chart
+from admin_ui.contexts.overview import AttentionPart, Concern, FirstStep, OverviewPage, PoolsPart, TrafficPart
+from admin_ui.fleet import pool_cards
 from admin_ui.navigation import PREFIX
-from admin_ui.visit import Answer, Visiting
-from gateway.services.pools.node import Node
-from gateway.services.register.tenants import TenantInfo, list_tenants
+from admin_ui.visit import Answer, Visit, Visiting
+from admin_ui.wording import compact_text, millis_text
 from gateway.services.snapshot.entries import PolicySnapshot
+from gateway.services.usage.limits_reached import anything_used, budgets_passed, most_refused
+from gateway.services.usage.minutes import Minute, last_minutes
 
-MOST_MODELS = 50
-"""Models that the page lists."""
-SHADES = 8
+MOST_CONCERNS = 6
+RECENT = 5
+"""Minutes over which the rate is taken."""
 
 
 @get("/", opt=needs("own.look"))
@@ -24,84 +29,129 @@ async def overview(visit: Visiting) -> Answer:
     """Everything at a glance; for an operator of one tenant that tenant's page."""
     if visit.operator.tenant_id is not None:
         return Redirect(f"{PREFIX}/tenants/{visit.operator.tenant_id}", status_code=303)
-    async with visit.reading() as db_session:
-        tenants = await list_tenants(db_session)
-    services = visit.services
-    return visit.page(overview_page(services.nodes.nodes, services.feed.current, tenants, datetime.now(UTC)))
-
-
-def overview_page(
-    nodes: Sequence[Node], policies: PolicySnapshot, tenants: Sequence[TenantInfo], now: datetime
-) -> OverviewPage:
-    """Facts to page."""
-    shades = _shades(nodes)
-    panels = tuple(_panel(node, shades) for node in nodes)
-    healthy = [panel for panel in panels if panel.healthy]
-    models = sorted({entry.id: entry for entry in policies.models.values()}.values(), key=lambda entry: entry.id)
-    return OverviewPage(
-        nodes=panels,
-        healthy_nodes=len(healthy),
-        memory_used=sum(panel.memory_used for panel in healthy),
-        memory_budget=sum(panel.memory_budget for panel in healthy),
-        waiting_tokens=sum(panel.waiting_tokens for panel in healthy),
-        models=tuple(
-            ModelLine(entry.id, entry.aliases, entry.pool, entry.pinned, _holders(healthy, entry.id))
-            for entry in models[:MOST_MODELS]
-        ),
-        model_count=len(models),
-        tenant_count=len(tenants),
-        suspended_count=sum(tenant.suspended_at is not None for tenant in tenants),
-        key_count=sum(
+    policies, now = visit.services.feed.current, datetime.now(UTC)
+    async with visit.reading() as session:
+        used = await anything_used(session)
+    page = OverviewPage(
+        steps=first_steps(policies, healthy=any(node.healthy for node in visit.services.nodes.nodes), used=used),
+        models=len({entry.id for entry in policies.models.values()}),
+        tenants=len(policies.tenants),
+        suspended=sum(tenant.suspended for tenant in policies.tenants.values()),
+        keys=sum(
             not key.revoked and (key.expires_at is None or key.expires_at > now) for key in policies.keys.values()
         ),
+        attention=await _attention(visit),
+        traffic=await _traffic(visit),
+        pools=_pools(visit),
+    )
+    return visit.page(page)
+
+
+@get("/overview/attention", opt=needs("fleet.look"))
+async def show_attention(visit: Visiting) -> Answer:
+    """What needs attention."""
+    return visit.part(await _attention(visit))
+
+
+@get("/overview/traffic", opt=needs("fleet.look"))
+async def show_traffic(visit: Visiting) -> Answer:
+    """The last hour."""
+    return visit.part(await _traffic(visit))
+
+
+@get("/overview/pools", opt=needs("fleet.look"))
+async def show_pools(visit: Visiting) -> Answer:
+    """Pools and nodes."""
+    return visit.part(_pools(visit))
+
+
+def _pools(visit: Visit) -> PoolsPart:
+    return PoolsPart(pool_cards(visit.services.nodes.nodes, asyncio.get_running_loop().time()))
+
+
+async def _traffic(visit: Visit) -> TrafficPart:
+    async with visit.reading() as session:
+        return traffic_part(await last_minutes(session, datetime.now(UTC)))
+
+
+async def _attention(visit: Visit) -> AttentionPart:
+    services, now = visit.services, datetime.now(UTC)
+    async with visit.reading() as session:
+        budgets = await budgets_passed(session, now)
+        refused = await most_refused(session, now)
+    found = [
+        *concerns.of_gateway(services.standing.report().reasons, services.usage.waiting, services.usage.oldest_seconds),
+        *concerns.of_nodes(services.nodes.nodes),
+        *concerns.of_tenants(budgets, refused, services.feed.current),
+        *concerns.of_keys(services.feed.current.keys, now),
+    ]
+    return attention_part(found)
+
+
+def attention_part(found: Sequence[Concern]) -> AttentionPart:
+    """The worst first, and no more than can be looked at."""
+    worst = sorted(found, key=lambda concern: concern.tone != "bad")
+    return AttentionPart(tuple(worst[:MOST_CONCERNS]), max(len(worst) - MOST_CONCERNS, 0))
+
+
+def traffic_part(minutes: Sequence[Minute]) -> TrafficPart:
+    """The minutes, oldest first; the last one has just begun."""
+    labels = [f"{minute.start:%H:%M}" for minute in minutes]
+    recent = minutes[-RECENT - 1 : -1]
+    latest = next((minute for minute in reversed(minutes) if minute.median is not None), None)
+    served = Series("served", "a", [minute.requests - minute.failed for minute in minutes])
+    failed = Series("failed", "bad", [minute.failed for minute in minutes])
+    refused = Series("refused", "b", [minute.refused for minute in minutes])
+    median = Series("median", "a", [_seconds(minute.median) for minute in minutes])
+    slow = Series("95th percentile", "b", [_seconds(minute.slow) for minute in minutes])
+    return TrafficPart(
+        requests=sum(minute.requests for minute in minutes),
+        tokens=sum(minute.tokens for minute in minutes),
+        failed=sum(minute.failed for minute in minutes),
+        refused=sum(minute.refused for minute in minutes),
+        rate=sum(minute.requests for minute in recent) / (60 * max(len(recent), 1)),
+        median=_seconds(latest.median) if latest else None,
+        slow=_seconds(latest.slow) if latest else None,
+        upstream=latest.upstream if latest else None,
+        traffic=column_chart("Requests per minute", labels, [served, failed, refused], compact_text),
+        latency=line_chart("Latency", labels, [median, slow], millis_text),
     )
 
 
-def _panel(node: Node, shades: Mapping[str, int]) -> NodePanel:
-    status = node.status
-    problem = None if node.healthy else node.failure
-    if status is None:
-        return NodePanel(node.url, node.pool, node.healthy, problem, heard=False, in_flight=node.in_flight)
-    return NodePanel(
-        url=node.url,
-        pool=node.pool,
-        healthy=node.healthy,
-        problem=problem,
-        heard=True,
-        device=status.device,
-        memory_used=status.memory_used,
-        memory_budget=status.memory_budget,
-        segments=_segments(node, shades),
-        failed_models=tuple((model.id, model.failure or "") for model in status.models if model.state == "failed"),
-        waiting_tokens=status.waiting_tokens,
-        waiting_requests=status.waiting_requests,
-        in_flight=node.in_flight,
-        tokens_per_second=status.tokens_per_second,
+def first_steps(policies: PolicySnapshot, *, healthy: bool, used: bool) -> Sequence[FirstStep]:
+    """From nothing to the first answer; empty once that was given."""
+    steps = (
+        FirstStep(
+            "Start an engine node",
+            healthy,
+            "One runs beside shoal serve. On another machine, whose address the gateway is then told:",
+            None,
+            "shoal engine --host 0.0.0.0",
+        ),
+        FirstStep(
+            "Register a model",
+            bool(policies.models),
+            "By its name on the hub, or a folder. What it is and needs is looked at first.",
+            f"{PREFIX}/models",
+        ),
+        FirstStep(
+            "Create a tenant and its key",
+            bool(policies.keys),
+            "A tenant is whoever shall use models: an application, a team, a customer.",
+            f"{PREFIX}/tenants",
+        ),
+        FirstStep(
+            "Send the first request",
+            used,
+            "Try a model here before a program does.",
+            f"{PREFIX}/playground",
+        ),
     )
+    return () if all(step.done for step in steps) else steps
 
 
-def _segments(node: Node, shades: Mapping[str, int]) -> tuple[MemorySegment, ...]:
-    if node.status is None:
-        return ()
-    on_device = [model for model in node.status.models if model.tier != "host" and model.state != "failed"]
-    models = sorted(on_device, key=lambda model: -model.bytes)
-    whole = max(node.status.memory_budget, sum(model.bytes for model in models), 1)
-    segments, start = [], 0.0
-    for model in models:
-        width = 100 * model.bytes / whole
-        segments.append(
-            MemorySegment(
-                model.id, model.state, model.bytes, start, width, shades[model.id], model.pinned, model.in_use
-            )
-        )
-        start += width
-    return tuple(segments)
+def _seconds(millis: float | None) -> float | None:
+    return None if millis is None else millis / 1000
 
 
-def _shades(nodes: Sequence[Node]) -> dict[str, int]:
-    ids = sorted({model.id for node in nodes if node.status for model in node.status.models})
-    return {id_: place % SHADES for place, id_ in enumerate(ids)}
-
-
-def _holders(panels: Sequence[NodePanel], model_id: str) -> int:
-    return sum(any(s.model == model_id and s.state == "resident" for s in panel.segments) for panel in panels)
+ROUTES = (overview, show_attention, show_traffic, show_pools)

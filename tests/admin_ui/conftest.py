@@ -2,7 +2,7 @@ import asyncio
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from html import unescape
@@ -22,7 +22,10 @@ from gateway.services.pools.node import Node
 from gateway.services.register.audit import Actor
 from gateway.services.register.tenants import create_tenant, suspend_tenant
 from gateway.services.snapshot.entries import ModelEntry, PolicySnapshot
+from gateway.services.standing import Report
 from gateway.settings import GatewaySettings, sqlite_url
+from policies.quota import Limit, Standings
+from policies.quota import Standing as QuotaStanding
 
 KEY = b"k" * 32
 MIB = 1 << 20
@@ -47,11 +50,40 @@ class Feed:
 
 
 @dataclass
+class Usage:
+    waiting: int = 0
+    oldest_seconds: float = 0.0
+
+
+@dataclass
+class Standing:
+    reasons: tuple[str, ...] = ()
+
+    def report(self) -> Report:
+        return Report("ready", self.reasons, policies=True, quota="up", pools={})
+
+
+@dataclass
+class Quota:
+    """A store that answers `standings`, by kind what is left; None: it is away."""
+
+    left: dict[str, int] | None = field(default_factory=dict)
+
+    async def peek(self, limits: Sequence[Limit]) -> Standings:
+        if self.left is None:
+            return ()
+        return [(limit, QuotaStanding(self.left.get(limit.kind, limit.amount), 0.0)) for limit in limits]
+
+
+@dataclass
 class FakeServices:
     database: Database
     settings: GatewaySettings
     nodes: Nodes = field(default_factory=Nodes)
     feed: Feed = field(default_factory=Feed)
+    usage: Usage = field(default_factory=Usage)
+    standing: Standing = field(default_factory=Standing)
+    quota: Quota = field(default_factory=Quota)
 
 
 class Console:
@@ -159,7 +191,12 @@ def console(console_at: Callable[..., Console]) -> Console:
 @pytest.fixture
 def make_node() -> Callable[..., Node]:
     def make(
-        url: str, *models: ResidentModel, healthy: bool = True, failure: str | None = None, budget: int = 1024 * MIB
+        url: str,
+        *models: ResidentModel,
+        healthy: bool = True,
+        failure: str | None = None,
+        budget: int = 1024 * MIB,
+        heard: float = 0.0,
     ) -> Node:
         status = NodeStatus(
             protocol=PROTOCOL_VERSION,
@@ -173,7 +210,8 @@ def make_node() -> Callable[..., Node]:
             tokens_per_second=5400.0,
             models=list(models),
         )
-        return Node(url, "default", None, "", status, healthy, failure, calls={asyncio.Timeout(None) for _ in range(2)})
+        calls = {asyncio.Timeout(None) for _ in range(2)}
+        return Node(url, "default", None, status=status, healthy=healthy, failure=failure, heard=heard, calls=calls)
 
     return make
 
@@ -181,7 +219,8 @@ def make_node() -> Callable[..., Node]:
 @pytest.fixture
 def make_resident() -> Callable[..., ResidentModel]:
     def make(id_: str, mib: int, state: str = "resident", *, pinned: bool = False, failure: str | None = None):
-        return ResidentModel(id_, None, state, mib * MIB, 0, pinned, 0.0, 384, 512, failure)
+        tier = "loading" if state == "loading" else "device"
+        return ResidentModel(id_, None, state, mib * MIB, 0, pinned, 0.0, 384, 512, failure, tier)
 
     return make
 
