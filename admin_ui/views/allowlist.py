@@ -83,7 +83,7 @@ async def _show(visit: Visit, tenant: str, key: str | None, form: Form | None = 
     preview = form is not None and bool(form.value("preview"))
     if form is None:
         form = Form.showing({"allow": allow, "deny": deny}, version=version)
-        matches = matches_of(visit.services.feed, of_tenant, () if its_key is None else own)
+        matches = matches_of(visit.services.feed, of_tenant, None if its_key is None else own)
     else:
         if form.conflict:
             form.now_at(version)
@@ -106,12 +106,16 @@ async def _show(visit: Visit, tenant: str, key: str | None, form: Form | None = 
 
 
 def matches_of(
-    feed: KnowsPolicies, tenant: Sequence[GrantInfo], key: Sequence[GrantInfo] = (), wrong: Sequence[str] = ()
+    feed: KnowsPolicies,
+    tenant: Sequence[GrantInfo],
+    key: Sequence[GrantInfo] | None = None,
+    wrong: Sequence[str] = (),
 ) -> Matches:
-    """What a tenant's patterns match, narrowed by those of a key."""
+    """What a tenant's patterns match or, with a key's, what that key may use."""
     models = feed.current.models
-    found = models_granted(models, tenant, key)
-    idle = [grant.pattern for grant in key or tenant if not models_granted(models, [replace(grant, deny=False)])]
+    found = models_granted(models, tenant, key or ())
+    own = tenant if key is None else key
+    idle = [grant.pattern for grant in own if not models_granted(models, [replace(grant, deny=False)])]
     return Matches(
         models=tuple(MatchedModel(model.id, model.aliases) for model in found[:SHOWN]),
         count=len(found),
@@ -130,7 +134,7 @@ def _typed(
     typed = [GrantInfo(tenant.id, key_id, pattern, deny=False) for pattern in allow]
     typed += [GrantInfo(tenant.id, key_id, pattern, deny=True) for pattern in deny]
     wrong = (*not_allow, *not_deny)
-    return matches_of(feed, typed, (), wrong) if key is None else matches_of(feed, of_tenant, typed, wrong)
+    return matches_of(feed, typed, None, wrong) if key is None else matches_of(feed, of_tenant, typed, wrong)
 
 
 def _text(grants: Sequence[GrantInfo], *, deny: bool) -> str:
