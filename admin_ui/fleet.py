@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from admin_ui.contexts.overview import MemorySegment, NodeLine, PoolCard, Tone
+from admin_ui.contexts.overview import MemorySegment, NodeLine, PoolCard, PoolsPart, Rest, Tone
 from gateway.services.pools.node import Node
 
 SHADES = 8
@@ -12,21 +12,33 @@ STALE_AFTER = 10.0
 BAR, LETTER = 600.0, 6.6
 """Pixels of a bar, and of a letter in it, on a usual screen."""
 FEWEST_LETTERS = 5
-MOST_NODES = 24
-"""Of a pool on the overview."""
+MOST_NODES = 8
+"""On the overview, of all pools together, each with as many."""
+LARGE = 6
+"""With more nodes than that each of them is shown more briefly."""
+PARTS, PARTS_OF_MANY = 12, 6
+"""Models of a node that are shown one by one; the smaller ones are one part of its bar."""
 
 
-def pool_cards(nodes: Sequence[Node], now: float, most: int = MOST_NODES) -> Sequence[PoolCard]:
+def pools_part(nodes: Sequence[Node], now: float) -> PoolsPart:
+    """The pools of the overview. `now` is on the loop's clock."""
+    large = len(nodes) > LARGE
+    pools = len({node.pool for node in nodes})
+    most = max(MOST_NODES // pools, 1) if len(nodes) > MOST_NODES else MOST_NODES
+    return PoolsPart(pool_cards(nodes, now, most, PARTS_OF_MANY if large else PARTS), large)
+
+
+def pool_cards(nodes: Sequence[Node], now: float, most: int = MOST_NODES, parts: int = PARTS) -> Sequence[PoolCard]:
     """Every pool, the largest first; in each the nodes that need a look come first. `now` is on the loop's clock."""
-    shades = _shades(nodes)
     pools: dict[str, list[Node]] = {}
-    for node in nodes:
+    for node in sorted(nodes, key=lambda node: (node.healthy and not _has_failures(node), node.name)):
         pools.setdefault(node.pool, []).append(node)
-    cards = [_card(name, members, shades, now, most) for name, members in pools.items()]
+    shades = _shades([node for members in pools.values() for node in members[:most]])
+    cards = [_card(name, members, shades, now, most, parts) for name, members in pools.items()]
     return tuple(sorted(cards, key=lambda card: (-card.budget, card.name)))
 
 
-def node_line(node: Node, shades: Mapping[str, int], now: float) -> NodeLine:
+def node_line(node: Node, shades: Mapping[str, int], now: float, parts: int = PARTS) -> NodeLine:
     """One node."""
     status = node.status
     id_ = "node-" + "".join(letter if letter.isalnum() else "-" for letter in f"{node.pool}-{node.name}")
@@ -36,7 +48,8 @@ def node_line(node: Node, shades: Mapping[str, int], now: float) -> NodeLine:
     if status is None:
         return NodeLine(id_, name, state, tone, problem, heard=False, in_flight=node.in_flight)
     age = now - node.heard
-    resident = sum(model.bytes for model in status.models if model.tier == "device" and model.state == "resident")
+    segments = _segments(node, shades)
+    resident = _resident(node)
     return NodeLine(
         id=id_,
         name=name,
@@ -51,7 +64,8 @@ def node_line(node: Node, shades: Mapping[str, int], now: float) -> NodeLine:
         budget=status.memory_budget,
         host_used=status.host_used,
         host_budget=status.host_budget,
-        segments=_segments(node, shades),
+        segments=segments[:parts],
+        rest=_rest(segments[parts:]),
         failed=tuple((model.id, model.failure or "no reason given") for model in status.models if model.failure),
         waiting_requests=status.waiting_requests,
         waiting_tokens=status.waiting_tokens,
@@ -61,22 +75,37 @@ def node_line(node: Node, shades: Mapping[str, int], now: float) -> NodeLine:
     )
 
 
-def _card(name: str, nodes: Sequence[Node], shades: Mapping[str, int], now: float, most: int) -> PoolCard:
-    lines = [node_line(node, shades, now) for node in nodes]
-    well = [line for line, node in zip(lines, nodes, strict=True) if node.healthy]
-    lines.sort(key=lambda line: (line.tone == "good" and not line.failed, line.name))
+def _card(name: str, nodes: Sequence[Node], shades: Mapping[str, int], now: float, most: int, parts: int) -> PoolCard:
+    lines = [node_line(node, shades, now, parts) for node in nodes[:most]]
+    well = [node.status for node in nodes if node.healthy and node.status is not None]
     return PoolCard(
         name=name,
-        healthy=len(well),
-        nodes=tuple(lines[:most]),
-        more=max(len(lines) - most, 0),
-        resident=sum(line.resident for line in well),
-        allocated=sum(line.allocated for line in well),
-        budget=sum(line.budget for line in well),
-        waiting_requests=sum(line.waiting_requests for line in well),
-        tokens_per_second=sum(line.tokens_per_second for line in well),
-        in_flight=sum(line.in_flight for line in lines),
+        healthy=sum(node.healthy for node in nodes),
+        nodes=tuple(lines),
+        more=max(len(nodes) - most, 0),
+        resident=sum(_resident(node) for node in nodes if node.healthy),
+        allocated=sum(status.memory_used for status in well),
+        budget=sum(status.memory_budget for status in well),
+        waiting_requests=sum(status.waiting_requests for status in well),
+        tokens_per_second=sum(status.tokens_per_second for status in well),
+        in_flight=sum(node.in_flight for node in nodes),
     )
+
+
+def _has_failures(node: Node) -> bool:
+    return node.status is not None and any(model.failure for model in node.status.models)
+
+
+def _resident(node: Node) -> int:
+    models = node.status.models if node.status else ()
+    return sum(model.bytes for model in models if model.tier == "device" and model.state == "resident")
+
+
+def _rest(segments: Sequence[MemorySegment]) -> Rest | None:
+    if not segments:
+        return None
+    end = segments[-1].x + segments[-1].width
+    return Rest(len(segments), sum(segment.bytes for segment in segments), segments[0].x, round(end - segments[0].x, 3))
 
 
 def _state(node: Node) -> tuple[str, Tone]:

@@ -79,6 +79,16 @@ class MemorySegment:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """The smaller models of a node, as one part of its bar."""
+
+    count: int
+    bytes: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
 class NodeLine:
     """One engine node."""
 
@@ -103,6 +113,8 @@ class NodeLine:
     host_used: int = 0
     host_budget: int = 0
     segments: Sequence[MemorySegment] = ()
+    """The largest models."""
+    rest: Rest | None = None
     failed: Sequence[tuple[str, str]] = ()
     """Models that could not be loaded, and why."""
     waiting_requests: int = 0
@@ -138,6 +150,8 @@ class PoolsPart:
     template: ClassVar[str] = "overview/pools.html"
 
     pools: Sequence[PoolCard]
+    large: bool
+    """There are many nodes, and each is shown more briefly."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ class Live {
   swap(text) {
     const open = new Map([...this.section.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
     const focused = this.section.contains(document.activeElement) ? document.activeElement : null;
-    const path = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.dataset.key ? `[data-key="${CSS.escape(focused.dataset.key)}"]` : null);
+    const holder = focused?.matches("summary") && focused.parentElement.id;
+    const path = focused && (holder ? `#${CSS.escape(holder)} > summary` : focused.id ? `#${CSS.escape(focused.id)}` : focused.dataset.key ? `[data-key="${CSS.escape(focused.dataset.key)}"]` : null);
     this.section.replaceChildren(document.createRange().createContextualFragment(text));
     for (const one of this.section.querySelectorAll("details[id]")) if (open.has(one.id)) one.open = open.get(one.id);
     if (path) this.section.querySelector(path)?.focus({ preventScroll: true });

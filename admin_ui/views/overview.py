@@ -11,7 +11,7 @@ from admin_ui import concerns
 from admin_ui.access import needs
 from admin_ui.charts import Series, column_chart, line_chart
 from admin_ui.contexts.overview import AttentionPart, Concern, FirstStep, OverviewPage, PoolsPart, TrafficPart
-from admin_ui.fleet import pool_cards
+from admin_ui.fleet import pools_part
 from admin_ui.navigation import PREFIX
 from admin_ui.visit import Answer, Visit, Visiting
 from admin_ui.wording import compact_text, millis_text
@@ -66,7 +66,7 @@ async def show_pools(visit: Visiting) -> Answer:
 
 
 def _pools(visit: Visit) -> PoolsPart:
-    return PoolsPart(pool_cards(visit.services.nodes.nodes, asyncio.get_running_loop().time()))
+    return pools_part(visit.services.nodes.nodes, asyncio.get_running_loop().time())
 
 
 async def _traffic(visit: Visit) -> TrafficPart:

@@ -5,7 +5,7 @@ import pytest
 
 from admin_ui import concerns
 from admin_ui.contexts.overview import Concern
-from admin_ui.fleet import MOST_NODES, SHADES, STALE_AFTER, fitting, pool_cards
+from admin_ui.fleet import MOST_NODES, PARTS, SHADES, STALE_AFTER, fitting, pool_cards, pools_part
 from admin_ui.rendering import HERE
 from admin_ui.views.overview import MOST_CONCERNS, attention_part, first_steps, traffic_part
 from gateway.services.pools.node import Node
@@ -15,7 +15,7 @@ from gateway.services.usage.minutes import Minute
 
 NOW = datetime(2026, 11, 21, 14, tzinfo=UTC)
 MIB = 1 << 20
-PARTS = ("attention", "traffic", "pools")
+OWN_PARTS = ("attention", "traffic", "pools")
 
 
 def tenant(*, suspended: bool = False) -> TenantEntry:
@@ -76,8 +76,19 @@ def test_a_name_is_written_into_the_bar_as_far_as_it_has_room() -> None:
 
 def test_a_large_pool_is_cut_and_what_is_wrong_is_not(make_node) -> None:
     nodes = [make_node(f"http://n{n:03}", healthy=n != 99, failure="refused") for n in range(100)]
-    [pool] = pool_cards(nodes, 0.0)
+    part = pools_part(nodes, 0.0)
+    [pool] = part.pools
     assert (len(pool.nodes), pool.more, pool.nodes[0].name) == (MOST_NODES, 100 - MOST_NODES, "n099")
+    assert (pool.healthy, pool.in_flight, part.large) == (99, 200, True)
+
+
+def test_many_small_models_are_one_part_of_the_bar(make_node, make_resident) -> None:
+    models = [make_resident(f"m{n:02}", 40 - n) for n in range(PARTS + 3)]
+    [line] = pool_cards([make_node("http://a", *models)], 0.0)[0].nodes
+    assert len(line.segments) == PARTS
+    assert line.rest is not None
+    assert (line.rest.count, line.rest.bytes) == (3, (28 + 27 + 26) * MIB)
+    assert line.rest.x == pytest.approx(line.segments[-1].x + line.segments[-1].width, abs=0.01)
 
 
 def test_the_last_hour_as_figures_and_charts() -> None:
@@ -188,7 +199,7 @@ def test_the_page_shows_nodes_and_what_is_wrong(console, make_node, make_residen
         assert text in page, text
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", OWN_PARTS)
 def test_a_part_is_what_the_page_holds_of_it(console, make_node, make_resident, part) -> None:
     console.services.nodes.nodes = [make_node("http://a:9000", make_resident("small", 128), heard=1e18)]
     console.become("ada")
