@@ -38,9 +38,10 @@ PASSWORD = re.compile(r"\b(?:[a-z0-9]{5}-){3}[a-z0-9]{5}\b")
 WELCOME = re.compile(r"^ +operator \S+, password \S+$|^  API key   \S+$|^  export SHOAL_API_KEY=\S+$", re.MULTILINE)
 """The lines in which the first start of `serve` does."""
 CREATES = re.compile(
-    r"/admin/api/v1/(?:tokens|operators|operators/[^/]+/password|tenants/[^/]+/keys(?:/[^/]+/rotation)?)"
+    r"/admin/api/v1/(?:tokens|operators|operators/[^/]+/password)"
+    r"|/admin/(?:api/v1/)?tenants/[^/]+/keys(?:/[^/]+/rotation)?"
 )
-"""Where the admin API does, in the body of the reply to a change that was made."""
+"""Where the admin API and the console do, in the body of the reply to a change that was made."""
 GIVEN = {"SHOAL_ENGINE_SECRET", "SHOAL_METRICS_KEY", "SHOAL_SESSION_KEY"}
 """Variables by which a process is told one."""
 KEPT = {"runtime.json", "session.key"}

@@ -1,9 +1,9 @@
 import pytest
 
-from gateway.errors import NotFound, RequestError
-from gateway.services.register.grants import add_grant, list_grants, remove_grant
+from gateway.errors import Conflict, NotFound, RequestError
+from gateway.services.register.grants import add_grant, list_grants, remove_grant, set_grants
 from gateway.services.register.keys import create_key
-from gateway.services.register.tenants import create_tenant
+from gateway.services.register.tenants import create_tenant, find_tenant
 
 pytestmark = pytest.mark.anyio
 
@@ -73,3 +73,43 @@ async def test_a_key_that_is_no_longer_kept_to_anything_is_said_to_be_widened(wr
         ("b", True),
     ]
     assert not (await write(remove_grant, "acme", "a")).widened  # a tenant without patterns may use nothing
+
+
+async def test_grants_set_at_once_are_all_that_there_are_and_each_change_is_in_the_log(
+    write, read, events, key
+) -> None:
+    await write(add_grant, "acme", "stays")
+    await write(add_grant, "acme", "turns")
+    await write(add_grant, "acme", "goes")
+    await write(add_grant, "acme", "goes", key=key.id)
+    gone = await write(set_grants, "acme", {"stays": False, "turns": True, "comes": False})
+    of_tenant = [("comes", False, None), ("stays", False, None), ("turns", True, None)]
+    assert await patterns(read) == [*of_tenant, ("goes", False, key.id)]
+    assert [one.grant.pattern for one in gone] == ["goes"]
+    said = [(event.action, (event.after or event.before)["pattern"]) for event in (await events())[:3]]
+    assert said == [("grant.remove", "goes"), ("grant.set", "comes"), ("grant.set", "turns")]
+
+
+async def test_grants_are_set_by_whoever_saw_them_or_not_at_all(write, read, key) -> None:
+    await write(add_grant, "acme", "a*")
+    seen = (await read(find_tenant, "acme")).version
+    with pytest.raises(RequestError, match="is no pattern"):
+        await write(set_grants, "acme", {"b*": False, "not one!": False}, version=seen)
+    await write(set_grants, "acme", {"b*": False}, version=seen)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        await write(set_grants, "acme", {"c*": False}, version=seen)
+    assert await patterns(read) == [("b*", False, None)]
+
+
+async def test_a_key_whose_list_is_emptied_is_said_to_be_widened(write, read, key) -> None:
+    await write(set_grants, "acme", {"a*": False, "b*": False}, key=key.id)
+    gone = await write(set_grants, "acme", {}, key=key.id)
+    assert [one.widened for one in gone] == [False, True]
+    assert await patterns(read) == []
+
+
+async def test_grants_of_another_tenants_key_can_not_be_set(write, read, key) -> None:
+    await write(create_tenant, "other")
+    with pytest.raises(NotFound, match="No API key has the id"):
+        await write(set_grants, "other", {"*": False}, key=key.id)
+    assert await patterns(read) == await patterns(read, "other") == []

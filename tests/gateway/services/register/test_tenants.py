@@ -1,4 +1,5 @@
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -6,7 +7,7 @@ from gateway.db import queries
 from gateway.errors import Conflict, NotFound, RequestError
 from gateway.services.access.operators import create_operator, list_operators
 from gateway.services.register.grants import add_grant
-from gateway.services.register.keys import create_key, list_keys
+from gateway.services.register.keys import count_keys, create_key, list_keys, revoke_key
 from gateway.services.register.tenants import (
     create_tenant,
     delete_tenant,
@@ -184,3 +185,26 @@ async def test_a_deleted_tenant_is_gone_with_all_that_is_its_own_and_nothing_els
         await write(delete_tenant, "acme")
     assert (await write(create_tenant, "acme")).id != made.id  # the name is free, and nobody inherits anything
     assert await read(list_keys, "acme") == []
+
+
+async def test_tenants_are_searched_by_a_part_of_the_name_in_either_case_or_by_id(write, read) -> None:
+    ids = {name: (await write(create_tenant, name)).id for name in ("Acme", "acme west", "50%_off", "505off")}
+
+    async def found(like: str, after: str = "") -> list[str]:
+        return [tenant.name for tenant in await read(list_tenants, like=like, after=after)]
+
+    assert sorted(await found("ACM")) == ["Acme", "acme west"]
+    assert await found("acm", after="Acme") == ["acme west"]
+    assert await found("0%_") == ["50%_off"]
+    assert await found(ids["505off"]) == ["505off"]
+    assert await found("\0") == await found("x" * 5000) == []
+
+
+async def test_keys_that_work_are_counted_by_tenant(write, read) -> None:
+    ids = [(await write(create_tenant, name)).id for name in ("acme", "other", "none")]
+    kept, revoked = await write(create_key, "acme"), await write(create_key, "acme")
+    await write(revoke_key, revoked.id)
+    await write(create_key, "other", expires_at=datetime.now(UTC) + timedelta(days=1))
+    assert kept.tenant_id == ids[0]
+    assert await read(count_keys, ids) == {ids[0]: 1, ids[1]: 1}
+    assert await read(count_keys, [ids[1]]) == {ids[1]: 1}

@@ -10,7 +10,7 @@ from gateway.services.register.tenants import create_tenant
 from gateway.services.usage.export import COLUMNS, SUM_COLUMNS, export_usage, parse_moment, start_of_month
 from gateway.services.usage.ledger import enter
 from gateway.services.usage.recorder import UsageEvent, UsageRecorder
-from gateway.services.usage.summary import summarize_usage
+from gateway.services.usage.summary import recent_tokens, summarize_usage
 
 pytestmark = pytest.mark.anyio
 
@@ -179,3 +179,14 @@ async def test_a_summary_by_day_model_and_key(database, tenants, read) -> None:
     }
     with pytest.raises(RequestError, match="is empty"):
         await read(summarize_usage, "acme", start=END, end=START, by="day")
+
+
+async def test_recent_tokens_are_of_the_named_tenants_and_the_hours_since(database, tenants) -> None:
+    acme, other = tenants
+    await record(database, acme, START, START + timedelta(hours=5), START + timedelta(hours=6))
+    await record(database, other, START + timedelta(hours=5), START + timedelta(hours=5))
+    async with database.reading() as session:
+        since = START + timedelta(hours=5)
+        assert await recent_tokens(session, [acme.id, other.id], since) == {acme.id: 3, other.id: 1}
+        assert await recent_tokens(session, [other.id], since) == {other.id: 1}
+        assert await recent_tokens(session, [], since) == {}
