@@ -13,6 +13,8 @@ from gateway.services.usage.limits_reached import BudgetPassed, Refused
 EXPIRING = timedelta(days=14)
 BEHIND = 60.0
 """Seconds after which usage that waits for the database is worth a word."""
+FEWEST_REFUSED = 10
+"""Requests of a tenant, in an hour; fewer are somebody who tries something."""
 MOST_ALIKE = 3
 """Concerns of one kind that are named; more are counted."""
 
@@ -62,11 +64,11 @@ def of_tenants(
             f"{compact_text(budget.amount)} tokens for {budget.model_pattern}.",
             f"{PREFIX}/tenants/{budget.tenant_id}",
         )
-    for one in refused:
+    for one in (one for one in refused if one.requests >= FEWEST_REFUSED):
         yield Concern(
             "warn",
-            f"{one.name} is at a limit",
-            f"{number_text(one.requests)} of its requests were refused since the hour began.",
+            f"Requests of {one.name} are refused",
+            f"{number_text(one.requests)} since the hour began: by a limit, or for models that it may not use.",
             f"{PREFIX}/tenants/{one.tenant_id}",
         )
 

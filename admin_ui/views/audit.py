@@ -85,11 +85,15 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -
     """What differs, by name."""
     old, new = before or {}, after or {}
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return tuple(Change(name, _value(old, name), _value(new, name)) for name in names)
+    found = (Change(name, _value(old, name), _value(new, name)) for name in names)
+    return tuple(change for change in found if change.before != change.after)
 
 
 def _value(values: Mapping[str, Any], name: str) -> str | None:
-    return None if values.get(name) is None else value_text(values[name])
+    value = values.get(name)
+    if isinstance(value, Mapping):  # of many facts, those that there are
+        value = {fact: known for fact, known in value.items() if known not in (None, [], {}, False)} or None
+    return None if value is None else value_text(value)
 
 
 ROUTES = (show_log, show_tenant_log)

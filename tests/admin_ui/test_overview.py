@@ -128,12 +128,16 @@ def test_tenants_at_limits_need_attention() -> None:
         BudgetPassed("tn_gone", "*", 100, 1, NOW, of_key=False),
     ]
     found = list(
-        concerns.of_tenants(budgets, [Refused("tn_b", "birch", 1200)], PolicySnapshot(tenants={"tn_a": tenant()}))
+        concerns.of_tenants(
+            budgets,
+            [Refused("tn_b", "birch", 1200), Refused("tn_c", "cedar", 2)],
+            PolicySnapshot(tenants={"tn_a": tenant()}),
+        )
     )
     assert [(concern.tone, concern.what, concern.url) for concern in found] == [
         ("bad", "acme has spent its monthly tokens", "/admin/tenants/tn_a"),
         ("warn", "A key of acme has spent 80 % of its monthly tokens", "/admin/tenants/tn_a"),
-        ("warn", "birch is at a limit", "/admin/tenants/tn_b"),
+        ("warn", "Requests of birch are refused", "/admin/tenants/tn_b"),
     ]
 
 
