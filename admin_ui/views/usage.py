@@ -26,7 +26,8 @@ from gateway.services.usage.summary import By, UsageRow, summarize_usage
 DAYS = 30
 """That are shown where nobody says otherwise."""
 MOST_DAYS = 400
-SHOWN = 200
+MOST_COLUMNS = 100
+SHOWN = 100
 VIEWS: Sequence[tuple[By, str]] = (("model", "By model"), ("key", "By key"), ("day", "By day"))
 SPANS = (("7 days", 7), ("30 days", 30), ("90 days", 90), ("A year", 365))
 MEDIA: Mapping[Format, str] = {"csv": "text/csv", "jsonl": "application/jsonl"}
@@ -97,12 +98,14 @@ async def export(visit: Visiting, tenant: FromPath[str]) -> Answer:
 
 
 def day_chart(days: Sequence[UsageRow], start: datetime, end: datetime) -> Chart:
-    """Tokens by day; days without any are there, too."""
-    used = {day.name: day.tokens for day in days}
+    """Tokens by day, or by week where that is a long time; days without any are there, too."""
+    used = {day.name: float(day.tokens) for day in days}
     count = max((end - timedelta(microseconds=1)).date().toordinal() - start.date().toordinal() + 1, 1)
-    labels = [f"{start + timedelta(days=place):%Y-%m-%d}" for place in range(count)]
-    series = Series("Tokens", "a", [float(used.get(label, 0)) for label in labels])
-    return column_chart("Tokens by day", labels, [series], compact_text)
+    names = [f"{start + timedelta(days=place):%Y-%m-%d}" for place in range(count)]
+    step, word = (7, "week") if count > MOST_COLUMNS else (1, "day")
+    labels = names[::step]
+    sums = [sum(used.get(name, 0.0) for name in names[place : place + step]) for place in range(0, count, step)]
+    return column_chart(f"Tokens by {word}", labels, [Series("Tokens", "a", sums)], compact_text)
 
 
 def _filters(query: Mapping[str, str]) -> Form:
