@@ -1,18 +1,17 @@
 """Quotas: how much a tenant, or one of its keys, may use; and how much of that is used now."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from gateway.api.admin.lists import Listed, Piece, listed
+from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import Pattern
 from gateway.services.register import quotas
-from gateway.services.register.owners import Owner, find_owner
-from gateway.services.register.quotas import LARGEST, QuotaInfo
-from policies.quota import Kind, Limit
+from gateway.services.register.quota_use import OwnLimits, own_limits, with_use
+from gateway.services.register.quotas import LARGEST
+from policies.quota import Kind
 
 
 class QuotaSetting(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,6 +43,9 @@ class Quota(msgspec.Struct, frozen=True):
     """The key that it limits; null: the tenant with all of its keys."""
 
 
+shown = shown_as(Quota)
+
+
 @operation("GET", "/tenants/{tenant:str}/quotas", right="tenant.look", tagged=True)
 async def list_quotas(ask: Ask, tenant: str, query: Piece) -> Listed[Quota]:
     """The tenant's own limits and what is used of them. The ETag is the tenant's."""
@@ -70,9 +72,8 @@ async def set_key_quotas(ask: Ask, tenant: str, key: str, body: QuotaSetting) ->
 
 async def _list(ask: Ask, tenant: str, key: str | None, query: Piece) -> Listed[Quota]:
     async with ask.looking() as session:
-        owner = await find_owner(session, tenant, key)
-        found = await quotas.list_quotas(session, owner.tenant_id)
-    return await _shown(ask, owner, [quota for quota in found if quota.key_id == owner.key_id], query)
+        own = await own_limits(session, tenant, key)
+    return await _shown(ask, own, query)
 
 
 async def _set(ask: Ask, tenant: str, key: str | None, body: QuotaSetting) -> Listed[Quota]:
@@ -81,38 +82,17 @@ async def _set(ask: Ask, tenant: str, key: str | None, body: QuotaSetting) -> Li
         if (amount := getattr(body, kind)) is not UNSET:
             amounts[kind] = amount
     async with ask.changing() as session:
-        found = await quotas.set_quota(
+        await quotas.set_quota(
             session, ask.actor, tenant, amounts, key=key, model_pattern=body.model_pattern, version=ask.seen
         )
-        owner = await find_owner(session, tenant, key)
-    return await _shown(ask, owner, list(found), Piece(limit=1000))
+        own = await own_limits(session, tenant, key)
+    return await _shown(ask, own, Piece(limit=1000))
 
 
-async def _shown(ask: Ask, owner: Owner, found: list[QuotaInfo], piece: Piece) -> Listed[Quota]:
-    ask.version = owner.row.version
-    limits = {
-        quota: Limit(owner.subject, quota.kind, quota.amount, quota.model_pattern, tenant=owner.tenant_id)
-        for quota in found
-    }
-    used = await _used(ask, [limit for limit in limits.values() if limit.kind != "tokens_per_month"])
-    shown = [
-        Quota(
-            quota.model_pattern,
-            quota.kind,
-            quota.amount,
-            quota.used if limit.kind == "tokens_per_month" else used.get(limit),
-            quota.capped_by,
-            quota.key_id,
-        )
-        for quota, limit in limits.items()
-    ]
-    return listed(shown, piece, position=lambda quota: f"{quota.model_pattern} {quota.kind}", shown=lambda quota: quota)
-
-
-async def _used(ask: Ask, limits: list[Limit]) -> Mapping[Limit, int]:
-    """What the quota store knows, which is nothing while it is away; the ledger knows of months."""
-    standings = await ask.services.quota.peek(limits) if limits else ()
-    return {limit: limit.amount - standing.remaining for limit, standing in standings}
+async def _shown(ask: Ask, own: OwnLimits, piece: Piece) -> Listed[Quota]:
+    ask.version = own.version
+    found = await with_use(ask.services.quota, own)
+    return listed(found, piece, position=lambda quota: f"{quota.model_pattern} {quota.kind}", shown=shown)
 
 
 OPERATIONS = (list_quotas, set_quotas, list_key_quotas, set_key_quotas)
