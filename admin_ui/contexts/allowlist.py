@@ -24,8 +24,8 @@ class Matches:
 
     models: Sequence[MatchedModel]
     count: int
-    registered: int
-    """Models that there are."""
+    registered: int | None
+    """Models that there are; None: that is none of its operator's business."""
     wrong: Sequence[str] = ()
     """Lines that are no patterns; nothing is matched by them."""
     idle: Sequence[str] = ()

@@ -12,7 +12,6 @@ from admin_ui.errors import LIVE
 from admin_ui.fields import read_patterns, split_patterns
 from admin_ui.forms import Form
 from admin_ui.heads import head_of, key_head_of, key_url, tenant_url
-from admin_ui.ports import KnowsPolicies
 from admin_ui.visit import Answer, Visit, Visiting
 from gateway.services.access.roles import RIGHTS
 from gateway.services.register.grants import GrantInfo, list_grants, set_grants
@@ -83,11 +82,11 @@ async def _show(visit: Visit, tenant: str, key: str | None, form: Form | None = 
     preview = form is not None and bool(form.value("preview"))
     if form is None:
         form = Form.showing({"allow": allow, "deny": deny}, version=version)
-        matches = matches_of(visit.services.feed, of_tenant, None if its_key is None else own)
+        matches = matches_of(visit, of_tenant, None if its_key is None else own)
     else:
         if form.conflict:
             form.now_at(version)
-        matches = _typed(visit.services.feed, form, found, its_key, of_tenant)
+        matches = _typed(visit, form, found, its_key, of_tenant)
     if preview and LIVE in visit.request.headers:
         return visit.part(matches)
     ended = its_key is not None and its_key.revoked_at is not None
@@ -106,27 +105,33 @@ async def _show(visit: Visit, tenant: str, key: str | None, form: Form | None = 
 
 
 def matches_of(
-    feed: KnowsPolicies,
-    tenant: Sequence[GrantInfo],
-    key: Sequence[GrantInfo] | None = None,
-    wrong: Sequence[str] = (),
+    visit: Visit, tenant: Sequence[GrantInfo], key: Sequence[GrantInfo] | None = None, wrong: Sequence[str] = ()
 ) -> Matches:
-    """What a tenant's patterns match or, with a key's, what that key may use."""
-    models = feed.current.models
+    """What a tenant's patterns match or, with a key's, what that key may use.
+
+    A tenant's own operator learns nothing of models beyond those that the tenant may use: not how many there are, nor
+    whether a pattern would match one.
+    """
+    models = visit.services.feed.current.models
+    of_fleet = visit.operator.tenant_id is None
     found = models_granted(models, tenant, key or ())
-    own = tenant if key is None else key
-    idle = [grant.pattern for grant in own if not models_granted(models, [replace(grant, deny=False)])]
+    if key is not None:
+        idle = [grant.pattern for grant in key if not models_granted(models, tenant, [replace(grant, deny=False)])]
+    elif of_fleet:
+        idle = [grant.pattern for grant in tenant if not models_granted(models, [replace(grant, deny=False)])]
+    else:
+        idle = []
     return Matches(
         models=tuple(MatchedModel(model.id, model.aliases) for model in found[:SHOWN]),
         count=len(found),
-        registered=sum(name == model.id for name, model in models.items()),
+        registered=sum(name == model.id for name, model in models.items()) if of_fleet else None,
         wrong=wrong,
         idle=idle,
     )
 
 
 def _typed(
-    feed: KnowsPolicies, form: Form, tenant: TenantInfo, key: KeyInfo | None, of_tenant: Sequence[GrantInfo]
+    visit: Visit, form: Form, tenant: TenantInfo, key: KeyInfo | None, of_tenant: Sequence[GrantInfo]
 ) -> Matches:
     allow, not_allow = split_patterns(form.lines("allow"))
     deny, not_deny = split_patterns(form.lines("deny"))
@@ -134,7 +139,7 @@ def _typed(
     typed = [GrantInfo(tenant.id, key_id, pattern, deny=False) for pattern in allow]
     typed += [GrantInfo(tenant.id, key_id, pattern, deny=True) for pattern in deny]
     wrong = (*not_allow, *not_deny)
-    return matches_of(feed, typed, None, wrong) if key is None else matches_of(feed, of_tenant, typed, wrong)
+    return matches_of(visit, typed, None, wrong) if key is None else matches_of(visit, of_tenant, typed, wrong)
 
 
 def _text(grants: Sequence[GrantInfo], *, deny: bool) -> str:

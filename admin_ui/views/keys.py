@@ -118,7 +118,7 @@ async def show_key(visit: Visiting, tenant: FromPath[str], key: FromPath[str]) -
         ends_soon=line.ends_soon,
         limits=limit_lines(await with_use(visit.services.quota, own), key_url(found.id, info.id, "/limits")),
         matches=matches_of(
-            visit.services.feed,
+            visit,
             [grant for grant in grants if grant.key_id is None],
             [grant for grant in grants if grant.key_id == info.id],
         ),

@@ -104,7 +104,7 @@ async def show_tenant(visit: Visiting, tenant: FromPath[str]) -> Answer:
         keys=latest[:GLANCE_KEYS],
         key_count=len(working),
         limits=limit_lines(await with_use(visit.services.quota, own), tenant_url(found.id, "/limits")),
-        matches=matches_of(visit.services.feed, [grant for grant in grants if grant.key_id is None]),
+        matches=matches_of(visit, [grant for grant in grants if grant.key_id is None]),
         tokens=day_chart(days, start, now),
         token_sum=sum(day.tokens for day in days),
         request_sum=sum(day.requests for day in days),

@@ -106,3 +106,20 @@ def test_long_lists_show_their_beginning_and_count_the_rest(console, make_model)
     assert "150 models of 150 may be used now" in page
     assert len(matched(page)) == 100
     assert "The first 100 by id" in page
+
+
+def test_a_tenants_own_operator_learns_nothing_of_models_beyond_its_own(fleet) -> None:
+    token = fleet.become("ada")
+    send(fleet, models_url(fleet), token, allow="BAAI/*\ngone/*", deny="")
+    token = fleet.become("tina")
+    url = models_url(fleet, key=new_key(fleet, token))
+    there, nowhere = (
+        send(fleet, url, token, True, allow=pattern, deny="", preview="1").text.replace(pattern, "it")
+        for pattern in ("org/open", "org/none")
+    )
+    assert there == nowhere
+    assert "These match no model now" in there
+    page = fleet.client.get(models_url(fleet)).text
+    assert "2 models may be used now" in page
+    assert "of 3" not in page
+    assert "match no model now" not in page
