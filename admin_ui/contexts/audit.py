@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from admin_ui.contexts.frame import Pager
+from admin_ui.contexts.tenant import TenantHead
 from admin_ui.forms import Form
 
 
@@ -50,5 +51,7 @@ class AuditPage:
     """What may stand in the filter of actions."""
     of_fleet: bool
     """Whether it shows every tenant's."""
+    head: TenantHead | None
+    """Of the tenant whose it is, if that still is."""
     lines: Sequence[AuditLine]
     pager: Pager

@@ -5,16 +5,19 @@ from typing import Any
 
 from litestar import get
 from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from admin_ui.access import needs
 from admin_ui.contexts.audit import AuditLine, AuditPage, Change
 from admin_ui.forms import Form
+from admin_ui.heads import head_of
 from admin_ui.navigation import PREFIX
 from admin_ui.paging import PAGE, page_of
 from admin_ui.visit import Answer, Visit, Visiting
 from admin_ui.wording import value_text
+from gateway.errors import NotFound
 from gateway.services.register.audit import AuditEntry, EventFilter, list_events, list_tenant_events
-from gateway.services.register.tenants import tenant_names
+from gateway.services.register.tenants import TenantInfo, find_tenant, tenant_names
 
 ABOUT = ("tenant", "key", "grant", "quota", "model", "alias", "upstream", "operator", "token")
 """The kinds of things that events are about."""
@@ -46,6 +49,7 @@ async def _log(visit: Visit, tenant_id: str | None) -> Answer:
     before = int(after) if (after := query.get("after", "")).isdecimal() and len(after) < 19 else None
     entries: Sequence[AuditEntry] = ()
     async with visit.reading() as session:
+        found = None if tenant_id is None else await _tenant(session, tenant_id)
         if filters.ok and tenant_id is None:
             entries = await list_events(session, before=before, limit=PAGE + 1, only=only)
         elif filters.ok and tenant_id is not None:
@@ -60,10 +64,19 @@ async def _log(visit: Visit, tenant_id: str | None) -> Answer:
         filtered=any(query.get(name) for name in FIELDS),
         actions=ABOUT,
         of_fleet=tenant_id is None,
+        head=None if found is None else head_of(visit, found, "/audit"),
         lines=tuple(_line(entry, names) for entry in shown),
         pager=pager,
     )
     return visit.page(page, status=filters.status)
+
+
+async def _tenant(session: AsyncSession, tenant_id: str) -> TenantInfo | None:
+    """Whose log it is; one that was deleted still has it."""
+    try:
+        return await find_tenant(session, tenant_id)
+    except NotFound:
+        return None
 
 
 def _line(entry: AuditEntry, names: Mapping[str, str]) -> AuditLine:

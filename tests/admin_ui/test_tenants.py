@@ -178,3 +178,14 @@ def test_whats_asked_of_a_tenant_that_is_not_there_is_not_found(console) -> None
     for rest in ("", "/keys", "/models", "/limits", "/usage", "/usage/export", "/settings", "/suspension", "/deletion"):
         assert console.client.get(f"/admin/tenants/tn_nobody{rest}").status_code == 404, rest
     assert send(console, "/admin/tenants/tn_nobody/resumption", token).status_code == 404
+
+
+def test_a_tenants_log_stands_among_its_pages_and_outlives_it(console) -> None:
+    token = console.become("ada")
+    home, log_url = tenant_url(console), tenant_url(console, rest="/audit")
+    assert f'href="{home}/limits"' in console.client.get(log_url).text
+    assert send(console, f"{home}/deletion", token, confirm="acme").status_code == 303
+    page = console.client.get(log_url)
+    assert page.status_code == 200
+    assert "tenant.delete" in page.text
+    assert f'href="{home}/limits"' not in page.text
