@@ -1,12 +1,13 @@
 """What operators have done to one model on every node of its pool: loaded, unloaded, pinned, unpinned."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from gateway.engine_client import EngineClient, NodeStatus, RegisteredModel, model_ref
 from gateway.errors import Conflict, GatewayError, Unavailable
-from gateway.services.pools.directory import NodeDirectory
+from gateway.services.pools.node import Node
 
 Verb = Literal["load", "unload", "pin", "unpin"]
 PATIENCE = 600.0
@@ -23,8 +24,16 @@ class Placement:
     memory_budget: int
 
 
+class KnowsPools(Protocol):
+    """Follows the nodes of every pool."""
+
+    @property
+    def pools(self) -> Mapping[str, Iterable[Node]]:
+        """By name."""
+
+
 async def place(
-    verb: Verb, model: RegisteredModel, pool: str, nodes: NodeDirectory, *, if_any: bool = False
+    verb: Verb, model: RegisteredModel, pool: str, nodes: KnowsPools, *, if_any: bool = False
 ) -> list[Placement]:
     """Have every healthy node of the pool do it, all at once. What is pinned comes to the others when they are there.
 

@@ -60,7 +60,7 @@ class ModelInfo:
 
 async def add_model(session: AsyncSession, actor: Actor, model: NewModel) -> ModelInfo:
     """Register a model. Its id and aliases must not be the id or an alias of any other."""
-    _check(model)
+    check_model(model)
     await begin_change(session)
     for name in (model.id, *model.aliases):
         if (taken := await queries.model(session, name)) is not None:
@@ -86,7 +86,7 @@ async def add_model(session: AsyncSession, actor: Actor, model: NewModel) -> Mod
     session.add_all(ModelAlias(alias=alias, model_id=model.id) for alias in model.aliases)
     record(session, actor, "model.add", model.id, after=asdict(model) | {"source": row.source})
     await session.flush()
-    return _info(row, model.aliases)
+    return model_info(row, model.aliases)
 
 
 async def list_models(session: AsyncSession) -> Sequence[ModelInfo]:
@@ -94,13 +94,13 @@ async def list_models(session: AsyncSession) -> Sequence[ModelInfo]:
     aliases: dict[str, list[str]] = {}
     for row in await queries.aliases(session):
         aliases.setdefault(row.model_id, []).append(row.alias)
-    return [_info(row, aliases.get(row.id, ())) for row in await queries.models(session)]
+    return [model_info(row, aliases.get(row.id, ())) for row in await queries.models(session)]
 
 
 async def find_model(session: AsyncSession, name: str) -> ModelInfo:
     """The model of this id or alias, else `NotFound`."""
-    row = await _row(session, name)
-    return _info(row, await queries.aliases_of(session, row.id))
+    row = await model_row(session, name)
+    return model_info(row, await queries.aliases_of(session, row.id))
 
 
 async def set_pinned(
@@ -108,7 +108,7 @@ async def set_pinned(
 ) -> ModelInfo:
     """Keep a model in its nodes' memory from now on, or no longer. Again: nothing changes."""
     await begin_change(session)
-    row = await _row(session, name)
+    row = await model_row(session, name)
     check_version(row, version)
     if row.pinned != pinned:
         action = "model.pin" if pinned else "model.unpin"
@@ -116,16 +116,16 @@ async def set_pinned(
         row.pinned = pinned
         count_change(row)
         await session.flush()
-    return _info(row, await queries.aliases_of(session, row.id))
+    return model_info(row, await queries.aliases_of(session, row.id))
 
 
 async def remove_model(session: AsyncSession, actor: Actor, name: str, *, version: int | None = None) -> ModelInfo:
     """Forget a model and its aliases, those of tenants too. Usage that was recorded under it stays."""
     await begin_change(session)
-    row = await _row(session, name)
+    row = await model_row(session, name)
     check_version(row, version)
     await forget_aliases(session, actor, row.id)
-    removed = _info(row, await queries.aliases_of(session, row.id))
+    removed = model_info(row, await queries.aliases_of(session, row.id))
     await session.delete(row)  # the database takes its own aliases along
     record(
         session,
@@ -138,7 +138,8 @@ async def remove_model(session: AsyncSession, actor: Actor, name: str, *, versio
     return removed
 
 
-async def _row(session: AsyncSession, name: str) -> Model:
+async def model_row(session: AsyncSession, name: str) -> Model:
+    """The row itself, for the services beside this one."""
     spelling = known_spelling(name)
     row = None if spelling is None else await queries.model(session, spelling)
     if row is None:
@@ -146,7 +147,8 @@ async def _row(session: AsyncSession, name: str) -> Model:
     return row
 
 
-def _check(model: NewModel) -> None:
+def check_model(model: NewModel) -> None:
+    """Pass if a model could be registered so."""
     checked_model_name(model.id)
     checked_name(model.pool, "pool")
     names = (model.id, *(checked_model_name(alias, "an alias") for alias in model.aliases))
@@ -175,7 +177,8 @@ def _check(model: NewModel) -> None:
         )
 
 
-def _info(row: Model, aliases: Sequence[str]) -> ModelInfo:
+def model_info(row: Model, aliases: Sequence[str]) -> ModelInfo:
+    """What others are told of a row."""
     return ModelInfo(
         id=row.id,
         source=row.source,

@@ -1,6 +1,6 @@
 """Which models grants let somebody use, and under which names: the one rule for requests and for those who look."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway.services.register.grants import GrantInfo
 from gateway.services.snapshot.entries import ModelEntry, TenantEntry
@@ -21,6 +21,11 @@ def models_granted(models: Models, tenant: Sequence[GrantInfo], key: Sequence[Gr
     """The same by grants as the register has them, or as somebody is about to set them; by id."""
     found = models_within(models, _grants(tenant), _grants(key))
     return sorted(found, key=lambda model: model.id)
+
+
+def tenants_allowed(tenants: Iterable[TenantEntry], names: Sequence[str]) -> Iterator[TenantEntry]:
+    """The tenants whose grants let them use the model that bears these names."""
+    return (tenant for tenant in tenants if permitted(tenant.grants, (), names))
 
 
 def names_for(tenant: TenantEntry, model: ModelEntry) -> Iterator[str]:
