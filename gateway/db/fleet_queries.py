@@ -1,13 +1,13 @@
 """SELECTs over all tenants at once, for operators of the fleet; nothing that answers a caller may use them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gateway.db.tables import BudgetNotice, UsageHour
+from gateway.db.tables import ApiKey, BudgetNotice, UsageHour
 
 
 async def budget_notices(session: AsyncSession, month: str, *, limit: int) -> Sequence[BudgetNotice]:
@@ -43,3 +43,19 @@ async def most_refused(session: AsyncSession, since: datetime, *, limit: int) ->
 async def anything_used(session: AsyncSession) -> bool:
     """Whether any tenant ever asked for anything."""
     return (await session.scalars(select(col(UsageHour.hour)).limit(1))).first() is not None
+
+
+async def key_counts(session: AsyncSession, tenant_ids: Sequence[str], now: datetime) -> Mapping[str, int]:
+    """How many keys that work each of these tenants has; those without any are left out."""
+    works = or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now)
+    chosen = select(col(ApiKey.tenant_id), func.count()).where(
+        col(ApiKey.tenant_id).in_(tenant_ids), col(ApiKey.revoked_at).is_(None), works
+    )
+    return {row[0]: row[1] for row in await session.execute(chosen.group_by(col(ApiKey.tenant_id)))}
+
+
+async def tokens_of(session: AsyncSession, tenant_ids: Sequence[str], start: datetime) -> Mapping[str, int]:
+    """The tokens of each of these tenants in the hours from `start` on; those that used none may be left out."""
+    tenant = col(UsageHour.tenant_id)
+    chosen = select(tenant, func.sum(UsageHour.tokens)).where(tenant.in_(tenant_ids), col(UsageHour.hour) >= start)
+    return {row[0]: int(row[1]) for row in await session.execute(chosen.group_by(tenant))}

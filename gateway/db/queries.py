@@ -58,15 +58,6 @@ async def keys(session: AsyncSession, tenant_id: str) -> Sequence[ApiKey]:
     return (await session.scalars(chosen)).all()
 
 
-async def key_counts(session: AsyncSession, tenant_ids: Sequence[str], now: datetime) -> Mapping[str, int]:
-    """How many keys that work each of these tenants has; those without any are left out."""
-    works = or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > now)
-    chosen = select(col(ApiKey.tenant_id), func.count()).where(
-        col(ApiKey.tenant_id).in_(tenant_ids), col(ApiKey.revoked_at).is_(None), works
-    )
-    return {row[0]: row[1] for row in await session.execute(chosen.group_by(col(ApiKey.tenant_id)))}
-
-
 async def key(session: AsyncSession, tenant_id: str, key_id: str) -> ApiKey | None:
     """One API key of this tenant."""
     return (

@@ -1,6 +1,6 @@
 """Every SELECT of usage. The tenant whose it is comes in the signature, never without."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -69,13 +69,6 @@ async def usage_by(
     )
     rows: Sequence[Row[Any]] = (await session.execute(chosen.group_by(group).order_by(group))).all()
     return [(row[0], Sums(*map(int, row[1:8]), *map(float, row[8:]))) for row in rows]
-
-
-async def tokens_of(session: AsyncSession, tenant_ids: Sequence[str], start: datetime) -> Mapping[str, int]:
-    """The tokens of each of these tenants in the hours from `start` on; those that used none may be left out."""
-    tenant = col(UsageHour.tenant_id)
-    chosen = select(tenant, func.sum(UsageHour.tokens)).where(tenant.in_(tenant_ids), col(UsageHour.hour) >= start)
-    return {row[0]: int(row[1]) for row in await session.execute(chosen.group_by(tenant))}
 
 
 async def usage_before(session: AsyncSession, tenant_id: str, moment: datetime, *, limit: int) -> Sequence[UUID]:

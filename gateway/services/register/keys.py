@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.db import queries
+from gateway.db import fleet_queries, queries
 from gateway.db.tables import ApiKey
 from gateway.errors import Conflict, NotFound, RequestError
 from gateway.services.ids import new_id
@@ -139,7 +139,7 @@ async def list_keys(session: AsyncSession, tenant: str) -> Sequence[KeyInfo]:
 
 async def count_keys(session: AsyncSession, tenant_ids: Iterable[str]) -> Mapping[str, int]:
     """How many keys of each of these tenants work now; those without any are left out."""
-    return await queries.key_counts(session, tuple(tenant_ids), datetime.now(UTC))
+    return await fleet_queries.key_counts(session, tuple(tenant_ids), datetime.now(UTC))
 
 
 async def find_key(session: AsyncSession, key: str, *, tenant: str | None = None) -> KeyInfo:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.db import usage_queries
+from gateway.db import fleet_queries, usage_queries
 from gateway.db.usage_queries import Sums
 from gateway.errors import RequestError
 from gateway.services.usage.tenant import tenant_with_usage
@@ -51,7 +51,7 @@ async def summarize_usage(
 
 async def recent_tokens(session: AsyncSession, tenant_ids: Iterable[str], start: datetime) -> Mapping[str, int]:
     """The tokens that each of these tenants used in the hours from `start` on, for lists in which many stand."""
-    return await usage_queries.tokens_of(session, tuple(tenant_ids), start)
+    return await fleet_queries.tokens_of(session, tuple(tenant_ids), start)
 
 
 def _added(one: Sums, other: Sums) -> Sums:

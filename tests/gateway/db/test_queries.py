@@ -96,7 +96,8 @@ def test_no_sql_is_put_together_from_texts() -> None:
 
 def test_no_name_is_looked_for_by_a_pattern() -> None:
     for path, name, call in calls():
-        assert name not in PATTERNS, f"{path}:{call.lineno}: escape the pattern, and say so here"
+        escaped = any(given.arg == "autoescape" for given in call.keywords)
+        assert name not in PATTERNS or escaped, f"{path}:{call.lineno}: escape the pattern, and say so here"
         if name in ON_COLUMNS and isinstance(call.func, ast.Attribute):
             on = call.func.value
             is_column = isinstance(on, ast.Call) and isinstance(on.func, ast.Name) and on.func.id == "col"
