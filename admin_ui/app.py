@@ -17,7 +17,19 @@ from admin_ui.ports import ConsoleServices
 from admin_ui.rendering import STATIC, template_engine
 from admin_ui.sessions import Sessions
 from admin_ui.throttle import SignInThrottle
-from admin_ui.views import allowlist, audit, keys, limits, nowhere, overview, preferences, sign_in, tenants, usage
+from admin_ui.views import (
+    allowlist,
+    audit,
+    keys,
+    limits,
+    nodes,
+    nowhere,
+    overview,
+    preferences,
+    sign_in,
+    tenants,
+    usage,
+)
 from admin_ui.visit import visits
 
 PAGES = (
@@ -27,6 +39,7 @@ PAGES = (
     *limits.ROUTES,
     *allowlist.ROUTES,
     *usage.ROUTES,
+    *nodes.ROUTES,
     *audit.ROUTES,
     *preferences.ROUTES,
     *sign_in.ROUTES,

@@ -33,7 +33,7 @@ def pool_cards(nodes: Sequence[Node], now: float, most: int = MOST_NODES, parts:
     pools: dict[str, list[Node]] = {}
     for node in sorted(nodes, key=lambda node: (node.healthy and not _has_failures(node), node.name)):
         pools.setdefault(node.pool, []).append(node)
-    shades = _shades([node for members in pools.values() for node in members[:most]])
+    shades = shades_of([node for members in pools.values() for node in members[:most]])
     cards = [_card(name, members, shades, now, most, parts) for name, members in pools.items()]
     return tuple(sorted(cards, key=lambda card: (-card.budget, card.name)))
 
@@ -49,7 +49,7 @@ def node_line(node: Node, shades: Mapping[str, int], now: float, parts: int = PA
         return NodeLine(id_, name, state, tone, problem, heard=False, in_flight=node.in_flight)
     age = now - node.heard
     segments = _segments(node, shades)
-    resident = _resident(node)
+    resident = resident_bytes(node)
     return NodeLine(
         id=id_,
         name=name,
@@ -83,7 +83,7 @@ def _card(name: str, nodes: Sequence[Node], shades: Mapping[str, int], now: floa
         healthy=sum(node.healthy for node in nodes),
         nodes=tuple(lines),
         more=max(len(nodes) - most, 0),
-        resident=sum(_resident(node) for node in nodes if node.healthy),
+        resident=sum(resident_bytes(node) for node in nodes if node.healthy),
         allocated=sum(status.memory_used for status in well),
         budget=sum(status.memory_budget for status in well),
         waiting_requests=sum(status.waiting_requests for status in well),
@@ -96,7 +96,8 @@ def _has_failures(node: Node) -> bool:
     return node.status is not None and any(model.failure for model in node.status.models)
 
 
-def _resident(node: Node) -> int:
+def resident_bytes(node: Node) -> int:
+    """Of the models that are in its memory, as last heard."""
     models = node.status.models if node.status else ()
     return sum(model.bytes for model in models if model.tier == "device" and model.state == "resident")
 
@@ -153,7 +154,7 @@ def fitting(name: str, width: float) -> str:
     return f"{name[: room - 1].rstrip('-_.')}\N{HORIZONTAL ELLIPSIS}" if room >= FEWEST_LETTERS else ""
 
 
-def _shades(nodes: Sequence[Node]) -> dict[str, int]:
+def shades_of(nodes: Sequence[Node]) -> dict[str, int]:
     """A model has one colour on all nodes, and where there are enough of them no other one beside it has the same."""
     together: dict[str, set[str]] = {}
     for node in nodes:

@@ -30,7 +30,8 @@ ENTRIES = (
     Entry("Models", "models", None, of_tenant="/models"),
     Entry("Limits", "limits", None, of_tenant="/limits"),
     Entry("Usage", "usage", None, of_tenant="/usage"),
-    # models, nodes, playground
+    Entry("Nodes", "nodes", "/nodes"),
+    # playground
     Entry("Audit log", "audit", "/audit", of_tenant="/audit"),
     # operators
 )
