@@ -12,7 +12,10 @@ from litestar.template import TemplateConfig
 from admin_ui.access import PUBLIC, access_guard
 from admin_ui.errors import exception_handlers
 from admin_ui.headers import add_security_headers
+from admin_ui.inspections import Inspect, Inspections
+from admin_ui.model_work import ModelWork
 from admin_ui.navigation import PREFIX
+from admin_ui.orders import Orders
 from admin_ui.ports import ConsoleServices
 from admin_ui.rendering import STATIC, template_engine
 from admin_ui.sessions import Sessions
@@ -22,6 +25,9 @@ from admin_ui.views import (
     audit,
     keys,
     limits,
+    model_settings,
+    models,
+    new_model,
     nodes,
     nowhere,
     overview,
@@ -39,6 +45,9 @@ PAGES = (
     *limits.ROUTES,
     *allowlist.ROUTES,
     *usage.ROUTES,
+    *models.ROUTES,
+    *model_settings.ROUTES,
+    *new_model.ROUTES,
     *nodes.ROUTES,
     *audit.ROUTES,
     *preferences.ROUTES,
@@ -55,14 +64,16 @@ def create_admin_app(
     *,
     session_key: bytes,
     clock: Callable[[], float] = time.time,
+    inspect: Inspect | None = None,
 ) -> Litestar:
     """The console over opened services.
 
     `session_key` (32 random bytes at least, kept between starts, the same on every gateway) signs sessions. `clock`
-    gives Unix seconds.
+    gives Unix seconds. `inspect` looks at models' sources; None: models are registered unseen.
     """
     sessions = Sessions(session_key, clock)
     throttle = SignInThrottle(services.database, session_key, clock)
+    work = ModelWork(Orders(), None if inspect is None else Inspections(inspect))
     static_files = create_static_files_router(
         path="/static",
         directories=[STATIC],
@@ -77,9 +88,11 @@ def create_admin_app(
             "services": Provide(lambda: services, sync_to_thread=False),
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
             "visit": visits(services, sessions),
+            "work": Provide(lambda: work, sync_to_thread=False),
             "throttle": Provide(lambda: throttle, sync_to_thread=False),
         },
         exception_handlers=exception_handlers(services, sessions),
+        on_shutdown=[work.close],
         before_send=[add_security_headers],
         template_config=TemplateConfig(instance=template_engine(clock)),
         request_max_body_size=MOST_BODY,

@@ -27,7 +27,7 @@ ENTRIES = (
     Entry("Overview", "overview", "", of_tenant=""),
     Entry("Tenants", "tenants", "/tenants"),
     Entry("API keys", "keys", None, of_tenant="/keys"),
-    Entry("Models", "models", None, of_tenant="/models"),
+    Entry("Models", "models", "/models", of_tenant="/models"),
     Entry("Limits", "limits", None, of_tenant="/limits"),
     Entry("Usage", "usage", None, of_tenant="/usage"),
     Entry("Nodes", "nodes", "/nodes"),

@@ -1,6 +1,6 @@
 """What the console needs of a running gateway, and nothing more; the composition root's `Services` fits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -37,6 +37,10 @@ class KnowsNodes(Protocol):
     @property
     def nodes(self) -> Sequence[Node]:
         """Every node of every pool."""
+
+    @property
+    def pools(self) -> Mapping[str, Iterable[Node]]:
+        """The same by pool."""
 
 
 class KnowsUsage(Protocol):

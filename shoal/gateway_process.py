@@ -15,6 +15,7 @@ from gateway.certificates import CertificateFiles
 from gateway.services.opened import Services
 from gateway.settings import GatewaySettings
 from shoal import process
+from shoal.console_inspection import inspect_apart
 from shoal.door import Door
 from shoal.doorkeeper import limits_of
 from shoal.failures import StartFailure
@@ -82,7 +83,7 @@ async def serve_alone(
         app = side_by_side(
             create_app(services, crew),
             create_admin_api(services),
-            create_admin_app(services, session_key=session_key),
+            create_admin_app(services, session_key=session_key, inspect=inspect_apart),
         )
         tls = await stack.enter_async_context(
             door_tls(CertificateFiles(certificate=settings.tls_cert, key=settings.tls_key))

@@ -54,6 +54,8 @@ class Live {
     const path = focused && (holder ? `#${CSS.escape(holder)} > summary` : focused.id ? `#${CSS.escape(focused.id)}` : focused.dataset.key ? `[data-key="${CSS.escape(focused.dataset.key)}"]` : null);
     this.section.replaceChildren(document.createRange().createContextualFragment(text));
     for (const one of this.section.querySelectorAll("details[id]")) if (open.has(one.id)) one.open = open.get(one.id);
+    const go = this.section.querySelector("a[data-go]");  // what was waited for is there
+    if (go) { location.replace(go.href); return; }
     if (path) this.section.querySelector(path)?.focus({ preventScroll: true });
     prepare(this.section);
     this.section.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));

@@ -43,6 +43,13 @@ class Clock:
 class Nodes:
     nodes: list[Node] = field(default_factory=list)
 
+    @property
+    def pools(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            found.setdefault(node.pool, []).append(node)
+        return found
+
 
 @dataclass
 class Feed:
