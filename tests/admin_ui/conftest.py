@@ -172,10 +172,12 @@ def console_at(database_url: str) -> Iterator[Callable[..., Console]]:
     """A browser at this address, in front of a gateway of its own with these settings, over the one database."""
     opened: list[TestClient] = []
 
-    def open_at(base_url: str = "http://console.test", *, peer: str = "192.0.2.200", **settings: Any) -> Console:
+    def open_at(
+        base_url: str = "http://console.test", *, peer: str = "192.0.2.200", inspect: Any = None, **settings: Any
+    ) -> Console:
         chosen = GatewaySettings(database_url=database_url, **settings)
         services, clock = FakeServices(Database.open(database_url), chosen), Clock()
-        app = create_admin_app(services, session_key=KEY, clock=clock)
+        app = create_admin_app(services, session_key=KEY, clock=clock, inspect=inspect)
         app.on_shutdown.append(services.database.close)
         handle = app.asgi_handler
         app.asgi_handler = lambda scope, *rest: handle({**scope, "client": (peer, 1)}, *rest)
