@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from admin_ui.contexts.overview import Concern
+from admin_ui.fleet import node_url
 from admin_ui.navigation import PREFIX
+from admin_ui.paging import address
 from admin_ui.wording import ago_text, compact_text, number_text, plural_text, span_text
 from gateway.services.pools.node import Node
 from gateway.services.snapshot.entries import KeyEntry, PolicySnapshot
@@ -37,7 +39,7 @@ def of_nodes(nodes: Sequence[Node]) -> Iterator[Concern]:
     for node in nodes:
         if not node.healthy and not (node.status is None and node.failure == "not asked yet"):
             why = f"{node.failure or 'It does not answer'}. Pool {node.pool}."
-            yield Concern("bad", f"Node {node.name} takes no requests", why[:1].upper() + why[1:])
+            yield Concern("bad", f"Node {node.name} takes no requests", why[:1].upper() + why[1:], node_url(node))
     failures: dict[tuple[str, str], list[str]] = {}
     for node in nodes:
         for model in node.status.models if node.status else ():
@@ -45,7 +47,9 @@ def of_nodes(nodes: Sequence[Node]) -> Iterator[Concern]:
                 failures.setdefault((model.id, model.failure), []).append(node.name)
     for (model_id, why), where in failures.items():
         place = where[0] if len(where) == 1 else plural_text(len(where), "node")
-        yield Concern("bad", f"{model_id} could not be loaded", f"{why} ({place})", f"{PREFIX}/models")
+        yield Concern(
+            "bad", f"{model_id} could not be loaded", f"{why} ({place})", address(f"{PREFIX}/models", {"q": model_id})
+        )
 
 
 def of_tenants(

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from admin_ui.contexts.overview import MemorySegment, NodeLine, PoolCard, PoolsPart, Rest, Tone
+from admin_ui.navigation import PREFIX
 from gateway.services.pools.node import Node
 
 SHADES = 8
@@ -18,6 +20,21 @@ LARGE = 6
 """With more nodes than that each of them is shown more briefly."""
 PARTS, PARTS_OF_MANY = 12, 6
 """Models of a node that are shown one by one; the smaller ones are one part of its bar."""
+
+
+def node_name(node: Node) -> str:
+    """As people call it."""
+    return node.name.partition("#")[0].removeprefix("http://").removeprefix("https://")
+
+
+def node_key(node: Node) -> str:
+    """What names it in an address of the console: upstreams may share a URL, pools a node."""
+    return f"{node.pool}~{node.name}".replace("/", "|")
+
+
+def node_url(node: Node) -> str:
+    """Its page."""
+    return f"{PREFIX}/nodes/at/{quote(node_key(node), safe='|:~.')}"
 
 
 def pools_part(nodes: Sequence[Node], now: float) -> PoolsPart:
@@ -46,12 +63,13 @@ def node_line(node: Node, shades: Mapping[str, int], now: float, parts: int = PA
     state, tone = _state(node)
     problem = None if node.healthy else node.failure
     if status is None:
-        return NodeLine(id_, name, state, tone, problem, heard=False, in_flight=node.in_flight)
+        return NodeLine(id_, node_url(node), name, state, tone, problem, heard=False, in_flight=node.in_flight)
     age = now - node.heard
     segments = _segments(node, shades)
     resident = resident_bytes(node)
     return NodeLine(
         id=id_,
+        url=node_url(node),
         name=name,
         state=state,
         tone=tone,

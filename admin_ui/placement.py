@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from admin_ui.contexts.models import Fit, Place, Whereabouts
+from admin_ui.fleet import node_name
 from admin_ui.wording import bytes_text, number_text, plural_text
 from gateway.services.pools.node import Node
 from gateway.services.register.models import ModelInfo
@@ -48,7 +49,7 @@ def places(model: ModelInfo, nodes: Iterable[Node], urls: Mapping[str, str], now
         tier = "absent" if one is None else "failed" if one.state == "failed" else str(one.tier)
         found.append(
             Place(
-                node=node.name.partition("#")[0].removeprefix("http://").removeprefix("https://"),
+                node=node_name(node),
                 url=urls[node.name],
                 healthy=node.healthy,
                 age=None if node.status is None else max(now - node.heard, 0.0),

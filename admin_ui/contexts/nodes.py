@@ -13,8 +13,6 @@ class PoolNode:
     """A node as a line of its pool."""
 
     line: NodeLine
-    url: str
-    """Its page."""
     age: float | None
     """Seconds since it was heard last; None: never."""
     models: int

@@ -94,6 +94,8 @@ class NodeLine:
 
     id: str
     """One of a kind on the page."""
+    url: str
+    """Its page."""
     name: str
     state: str
     """In words."""

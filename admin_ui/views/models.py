@@ -19,6 +19,7 @@ from admin_ui.contexts.models import (
     OrderLine,
     PlacesPart,
 )
+from admin_ui.fleet import node_url
 from admin_ui.forms import Form
 from admin_ui.heads import tenant_url
 from admin_ui.model_work import ModelWork, Working
@@ -26,7 +27,6 @@ from admin_ui.models import HERE, model_url
 from admin_ui.orders import DOING
 from admin_ui.paging import address, page_of
 from admin_ui.placement import places, whereabouts
-from admin_ui.views.nodes import node_url
 from admin_ui.visit import Answer, Visit, Visiting
 from gateway.errors import Conflict
 from gateway.services.pools.node import Node

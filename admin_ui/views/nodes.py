@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from litestar import get
 from litestar.exceptions import NotFoundException
@@ -20,7 +19,7 @@ from admin_ui.contexts.nodes import (
     PoolNodes,
     UpstreamFacts,
 )
-from admin_ui.fleet import node_line, resident_bytes, shades_of
+from admin_ui.fleet import node_key, node_line, node_name, resident_bytes, shades_of
 from admin_ui.models import model_url
 from admin_ui.navigation import PREFIX
 from admin_ui.paging import address, page_of
@@ -73,21 +72,6 @@ async def refresh_node(visit: Visiting, node: FromPath[str]) -> Answer:
     return visit.part(_node(visit, _find(visit, node)))
 
 
-def node_name(node: Node) -> str:
-    """As people call it."""
-    return node.name.partition("#")[0].removeprefix("http://").removeprefix("https://")
-
-
-def node_key(node: Node) -> str:
-    """What names it in an address of the console: upstreams may share a URL, pools a node."""
-    return f"{node.pool}~{node.name}".replace("/", "|")
-
-
-def node_url(node: Node) -> str:
-    """Its page."""
-    return f"{HERE}/at/{quote(node_key(node), safe='|:~.')}"
-
-
 def tier_of(model: Resident) -> str:
     """Where it is: `device`, `loading`, `host` or `failed`."""
     return "failed" if model.state == "failed" else str(model.tier)
@@ -130,7 +114,6 @@ def _line(node: Node, now: float) -> PoolNode:
     models = node.status.models if node.status else ()
     return PoolNode(
         line=node_line(node, shades_of([node]), now, 0),
-        url=node_url(node),
         age=None if node.status is None else max(now - node.heard, 0.0),
         models=sum(model.tier == "device" and model.state != "failed" for model in models),
         failed=sum(model.state == "failed" for model in models),

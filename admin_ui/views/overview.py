@@ -132,7 +132,7 @@ def first_steps(policies: PolicySnapshot, *, healthy: bool, used: bool) -> Seque
             "Register a model",
             bool(policies.models),
             "By its name on the hub, or a folder. What it is and needs is looked at first.",
-            f"{PREFIX}/models",
+            f"{PREFIX}/models/new",
         ),
         FirstStep(
             "Create a tenant and its key",
