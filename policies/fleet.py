@@ -3,19 +3,19 @@
 Whoever follows the nodes tells what each says of itself (`update`), who may be asked (`set_healthy`), who is gone
 (`remove`), and every request that begins and ends at one (`begin`, `end`). `policies.routing` reads it.
 
-A node's load is what it said last, plus what this gateway has sent and got back since. One unit is one request that
-is not finished, or `TOKENS_PER_UNIT` tokens that wait.
+A node's load is the requests there that are not finished: those that it spoke of last, of all gateways, and what this
+gateway has sent and got back since. Its delay is how long a request would wait behind them.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
 from heapq import nsmallest
 
-TOKENS_PER_UNIT = 1024
-"""Waiting tokens that count as much as one request."""
+PACE = 0.02
+"""Seconds that a node takes for a request, as long as it has not said anything from which one could know."""
 
 SHORTLIST = 16
 """Nodes that are remembered of a model's order; where none of them will do, all are looked at."""
@@ -40,8 +40,12 @@ class NodeFacts:
     waiting_requests: int = 0
     """Not finished, of all gateways."""
     waiting_tokens: int = 0
+    tokens_per_second: float = 0.0
+    """Over its last batches; 0 before the first."""
     free_bytes: int = 0
     """Of device memory, that a further model could take without evicting one."""
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    """Of device memory, that its models take, as far as it knows."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +56,11 @@ class FleetNode:
     healthy: bool = True
     in_flight: int = 0
     """Requests of this gateway that are there now."""
-    load: float = 0.0
+    load: int = 0
+    pace: float = PACE
+    """Seconds that it takes for a request, as when some waited last."""
+    free_bytes: int = 0
+    """What it said, less what it will give to models since."""
     statuses: int = 0
     """How often it has said how it is."""
     promised: dict[str, int] = field(default_factory=dict)
@@ -61,6 +69,11 @@ class FleetNode:
 
     def __post_init__(self) -> None:
         self.seed = _hash(self.facts.url)
+
+    @property
+    def delay(self) -> float:
+        """Seconds that a request would wait there, about."""
+        return self.load * self.pace
 
     @property
     def held(self) -> frozenset[str]:
@@ -81,6 +94,8 @@ class Fleet:
     def __init__(self, *, alike: bool = False) -> None:
         self.alike = alike
         self.nodes: dict[str, FleetNode] = {}
+        self.begun = 0
+        """Requests that were sent to a node."""
         self.moves = 0
         """Models that a request was sent for to a node that did not have them."""
         self.moved_at: dict[str, float] = {}
@@ -88,8 +103,9 @@ class Fleet:
         self._holders: dict[str, list[Place]] = {}
         self._restorers: dict[str, list[Place]] = {}
         self._shortlists: dict[str, list[Place]] = {}
+        self._bytes: dict[str, int] = {}
         self._healthy = 0
-        self._load = 0.0
+        self._load = 0
 
     @property
     def healthy(self) -> int:
@@ -115,8 +131,11 @@ class Fleet:
             self._keep_promises(node)
         _amend(self._holders, node, held, node.held)
         _amend(self._restorers, node, restorable, facts.restorable)
-        told = facts.waiting_requests + facts.waiting_tokens / TOKENS_PER_UNIT
-        self._set_load(node, max(told, float(node.in_flight)))
+        self._bytes.update(facts.bytes)
+        node.free_bytes = facts.free_bytes
+        if facts.waiting_requests and facts.tokens_per_second:
+            node.pace = facts.waiting_tokens / facts.tokens_per_second / facts.waiting_requests
+        self._set_load(node, max(facts.waiting_requests, node.in_flight))
 
     def set_healthy(self, url: str, healthy: bool) -> None:
         """Whether a node may be asked. One that was not known is known from now on."""
@@ -143,21 +162,32 @@ class Fleet:
         node = self.nodes.get(url)
         if node is None:
             return
+        self.begun += 1
         node.in_flight += 1
         self._set_load(node, node.load + 1)
         if self.alike or model_id in node.facts.resident or model_id in node.facts.loading or model_id in node.promised:
             return
         self.moves += 1
         self.moved_at[model_id] = now
+        node.free_bytes -= self.bytes(model_id)
         node.promised[model_id] = node.statuses
         _amend(self._holders, node, frozenset(), frozenset((model_id,)))
 
-    def end(self, url: str) -> None:
-        """A request that began there has its answer, or will never have one."""
+    def end(self, url: str, served: str | None = None) -> None:
+        """A request that began there has its answer, or will never have one; `served` is the model that answered it."""
         node = self.nodes.get(url)
-        if node is not None and node.in_flight:
+        if node is None:
+            return
+        if node.in_flight:
             node.in_flight -= 1
-            self._set_load(node, max(node.load - 1, float(node.in_flight)))
+            self._set_load(node, max(node.load - 1, node.in_flight))
+        if served is not None and served in node.promised:
+            del node.promised[served]
+            node.facts = replace(node.facts, resident=node.facts.resident | {served})
+
+    def bytes(self, model_id: str) -> int:
+        """Of device memory, that the model takes; 0 where no node has said."""
+        return self._bytes.get(model_id, 0)
 
     def holders(self, model_id: str) -> Sequence[Place]:
         """Who has the model on the device or soon will, in the model's order."""
@@ -186,7 +216,7 @@ class Fleet:
             model: since for model, since in node.promised.items() if model not in here and node.statuses < since + 2
         }
 
-    def _set_load(self, node: FleetNode, load: float) -> None:
+    def _set_load(self, node: FleetNode, load: int) -> None:
         if node.healthy:
             self._load += load - node.load
         node.load = load

@@ -186,7 +186,7 @@ class NodeDirectory:
     async def _attempt(self, pool: Pool, node: Node, model_id: str, call: Call[Reply], deadline: float) -> Reply:
         """Do `call` on the node; raises EngineGone where the node stops answering anybody meanwhile."""
         loop = asyncio.get_running_loop()
-        ticket, failed = pool.begin(node, model_id), None
+        ticket, failed, served = pool.begin(node, model_id), None, None
         until_it_hangs = asyncio.timeout_at(deadline)
         try:
             async with until_it_hangs:
@@ -214,11 +214,11 @@ class NodeDirectory:
             failed = None if isinstance(error, Unavailable) else False
             raise
         else:
-            failed = False
+            failed, served = False, model_id
             return reply
         finally:
             node.calls.discard(until_it_hangs)
-            pool.end(node, ticket, failed=failed)
+            pool.end(node, ticket, failed=failed, served=served)
 
     def _discover(self, pool: Pool, service: Service, client: NodeClient, resolve: Resolve) -> None:
         def have(url: str) -> Node:

@@ -146,7 +146,9 @@ class Node:
             ),
             waiting_requests=status.waiting_requests,
             waiting_tokens=status.waiting_tokens,
+            tokens_per_second=status.tokens_per_second,
             free_bytes=status.memory_budget - status.memory_used,
+            bytes={model.id: model.bytes for model in status.models if model.adapter is None and model.bytes},
         )
 
 

@@ -126,12 +126,12 @@ class Pool:
             self.judge(node)
         return ticket
 
-    def end(self, node: Node, ticket: Ticket, *, failed: bool | None) -> None:
+    def end(self, node: Node, ticket: Ticket, *, failed: bool | None, served: str | None = None) -> None:
         """A request that went to the node is there no more; `failed` is None where that says nothing of the node."""
         self.in_flight -= 1
         if not self._has(node):
             return
-        self._fleet.end(node.name)
+        self._fleet.end(node.name, served)
         before = node.breaker.open_until
         node.breaker.end(ticket, failed, self._loop.time(), self._draw())
         until = node.breaker.open_until
