@@ -38,8 +38,10 @@ VERSION_1 = {
     "ModelRef": ("id source", "revision dtype max_tokens pinned adapter"),
     "ModelRequest": ("model", ""),
     "NodeStatus": (
-        "protocol version device ready memory_budget memory_used waiting_requests waiting_tokens tokens_per_second "
-        "models",
+        (
+            "protocol version device ready memory_budget memory_used waiting_requests waiting_tokens tokens_per_second "
+            "models"
+        ),
         "host_budget host_used bulk_waiting_tokens oldest_protocol instance",
     ),
     "RerankReply": ("scores tokens truncated timings", ""),
