@@ -11,6 +11,8 @@ import struct
 import threading
 from dataclasses import dataclass, field
 
+from benchmarks import fake_engine
+
 KEY = "sk-upstream-1f0c8a6be7d94253b1c2"
 WORDS = ["Herring ", "swim ", "in ", "shoals", "."]
 JSON = "application/json"
@@ -132,6 +134,9 @@ class FakeUpstream:
             case "/v1/models":
                 data = [{"id": name, "object": "model", "max_model_len": 4096} for name in self.models]
                 await say(writer, {"object": "list", "data": data})
+            case "/v1/embeddings" if str(body["input"][0]).startswith("__error "):
+                status = {"queue_full": 429, "model_loading": 503}.get(body["input"][0].split()[1].strip("_"), 500)
+                await say(writer, {"error": {"message": "No."}}, status)
             case "/v1/embeddings":
                 await say(writer, embeddings(body))
             case "/v1/rerank":
@@ -250,6 +255,9 @@ def embeddings(body):
     data = []
     for index, text in enumerate(texts):
         numbers = vector(text, body.get("dimensions") or 8)
+        if body["model"].startswith("as-the-engine"):
+            width = len(numbers)
+            numbers = struct.unpack(f"<{width}f", fake_engine.vector(text, width))
         as_base64 = body.get("encoding_format") == "base64" and body["model"] != "floats"
         told = base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode() if as_base64 else numbers
         data.append({"object": "embedding", "index": index, "embedding": told})
