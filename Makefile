@@ -55,7 +55,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.test-tools: $(VENV)/.installed
 	@echo "Installing the test tools into $(VENV)"
-	@$(PIP) --no-build-isolation --editable '.[gateway,engine,otel,dev]'
+	@$(PIP) --no-build-isolation --editable '.[gateway,engine,otel,s3,dev]'
 	@touch $@
 
 # The servers that tests start for themselves; where one can not be had, its tests are skipped and say so (in CI they fail).

@@ -183,9 +183,9 @@ def waiting(error: GatewayError, tries: int) -> float | None:
 
 
 def key_in_force(policies: PolicySnapshot, tenant_id: str, key_id: str, now: datetime) -> KeyEntry:
-    """The key that made a batch, or one of its line that took its place. Raises KeyEnded."""
+    """The key that made a batch, or one of its line that took its place. Raises KeyEnded, for suspended tenants too."""
     made = policies.keys.get(key_id)
-    if made is not None and made.tenant.id == tenant_id:
+    if made is not None and made.tenant.id == tenant_id and not made.tenant.suspended:
         others = (policies.keys[other] for other in policies.keys_of.get(tenant_id, ()))
         for key in (made, *(other for other in others if other.lineage == made.lineage)):
             if not key.revoked and (key.expires_at is None or key.expires_at > now):
