@@ -34,8 +34,8 @@ from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
 from gateway.services.bulk.allowance import Allowance
+from gateway.services.bulk.bench import Bench
 from gateway.services.bulk.opened import open_bulk
-from gateway.services.bulk.run import Bench
 from gateway.services.bulk.stores import open_storage
 from gateway.services.opened import Services
 from gateway.services.periodic import Periodic

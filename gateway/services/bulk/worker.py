@@ -14,8 +14,9 @@ import structlog
 
 from gateway.db import bulk_queries
 from gateway.errors import Unavailable
+from gateway.services.bulk.bench import Bench
 from gateway.services.bulk.held import LEASE, HeldBatch, LeaseLost
-from gateway.services.bulk.run import Bench, Run
+from gateway.services.bulk.run import Run
 from gateway.services.periodic import Periodic
 
 AT_A_TIME = 4
