@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import httpx
 
+from gateway import errand
 from gateway.address_guard import AddressRefused
 from gateway.errors import Unavailable
 from gateway.services.register.sealing import Sealer, Unreadable
@@ -117,7 +118,7 @@ class UpstreamHttp:
         request = httpx.Request(
             method,
             self._base + path,
-            headers=self._headers,
+            headers=httpx.Headers([*self._headers.raw, *errand.headers()]),
             stream=httpx.ByteStream(body),
             extensions={"timeout": {"connect": connect, "pool": patience, "read": patience}, "stream": stream},
         )

@@ -48,6 +48,15 @@ def test_a_whole_answer_comes_under_the_name_that_was_asked_for_and_is_paid_for(
     assert (row.model, row.endpoint, row.status, row.tokens) == (model, "/v1/chat/completions", 200, PROMPT + ANSWER)
 
 
+def test_the_request_id_goes_on_to_the_upstream(gateway, caller, upstream):
+    model = gateway.served_by(upstream, "chat")
+    for stream in (False, True):
+        body = {"model": model, "messages": ASK, "stream": stream}
+        sent = {"x-request-id": f"req-{stream}"}
+        assert gateway.post("/v1/chat/completions", caller, json=body, headers=sent).status_code == 200
+        assert upstream.last("/v1/chat/completions").headers["x-request-id"] == sent["x-request-id"]
+
+
 def test_a_stream_is_what_the_client_expects_and_keeps_the_usage_chunk_that_nobody_asked_for(
     gateway, client, caller, upstream
 ):
