@@ -55,6 +55,7 @@ def test_the_upstream_is_asked_in_its_own_words_and_told_nothing_of_the_caller(g
     assert asked.body == {"model": "mini", "input": TEXTS, "encoding_format": "base64", "dimensions": 8}
     assert asked.headers.keys() <= {
         "host", "authorization", "content-type", "content-length", "accept-encoding", "user-agent", "traceparent",
+        "x-request-id",
     }  # fmt: skip
     assert asked.headers["authorization"] == f"Bearer {KEY}"
 
