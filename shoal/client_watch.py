@@ -8,6 +8,8 @@ BODY_PATIENCE = 300.0
 """Seconds from then to the last byte of the body: the largest body over one megabit a second."""
 STALL_PATIENCE = 60.0
 """Seconds in which a reader takes nothing of an answer."""
+FILE_RATE = 16 * 1024
+"""Bytes of a file that must come in a second, on the whole, after that time."""
 ANSWER_PATIENCE = 300.0
 """Seconds in which a reader never catches up with what is written for it."""
 
@@ -39,6 +41,10 @@ class ClientWatch:
         """And its last."""
         self._due += BODY_PATIENCE
 
+    def file_arrives(self, size: int) -> None:
+        """So many bytes more are there of a body that nobody keeps in memory."""
+        self._due += size / FILE_RATE
+
     def request_ends(self) -> None:
         """Nothing more is awaited."""
         self.arrived, self._begun_at, self._due = 0, inf, inf
@@ -47,11 +53,11 @@ class ClientWatch:
         """Whether what is awaited of the client should have come."""
         return now > self._due
 
-    def reads_too_slowly(self, now: float, unsent: int) -> bool:
-        """Whether the client leaves its answer lying, of which so many bytes are not sent."""
+    def reads_too_slowly(self, now: float, unsent: int, *, file: bool = False) -> bool:
+        """Whether the client leaves its answer lying, of which so many bytes are not sent; a `file` may take long."""
         if unsent == 0:
             self._behind_since = now
         if unsent == 0 or unsent != self._unsent:
             self._moved_at = now
         self._unsent = unsent
-        return now - self._moved_at > STALL_PATIENCE or now - self._behind_since > ANSWER_PATIENCE
+        return now - self._moved_at > STALL_PATIENCE or (not file and now - self._behind_since > ANSWER_PATIENCE)

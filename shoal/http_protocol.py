@@ -14,6 +14,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from gateway.call import FILE_KEY
 from gateway.errors import GatewayError, RequestError
 from shoal.client_watch import ClientWatch
 from shoal.doorkeeper import Doorkeeper, Limits, Verdict
@@ -122,7 +123,8 @@ class BoundedHttp(HttpToolsProtocol):
     @property
     def held(self) -> int:
         """Bytes in memory of what the client has not sent or not taken to its end."""
-        return self._watch.arrived + (self._answer_size if self.transport.get_write_buffer_size() else 0)
+        arrived = len(self.cycle.body) if self._passes_file() else self._watch.arrived
+        return arrived + (self._answer_size if self.transport.get_write_buffer_size() else 0)
 
     @property
     def held_since(self) -> float:
@@ -131,7 +133,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """Cut off a client that takes too long, sending or reading."""
-        if self._watch.reads_too_slowly(now, self.transport.get_write_buffer_size()):
+        if self._watch.reads_too_slowly(now, self.transport.get_write_buffer_size(), file=self._passes_file()):
             self.cut_off()
         elif self._watch.sends_too_slowly(now) and not self.flow.read_paused:
             self.transport.close()
@@ -207,6 +209,8 @@ class BoundedHttp(HttpToolsProtocol):
         if not self.cycle.response_complete:  # else nobody keeps it
             self._watch.arrived += len(body)
             self._note_held(len(body))
+            if self._passes_file():
+                self._watch.file_arrives(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -224,6 +228,9 @@ class BoundedHttp(HttpToolsProtocol):
         if self._answer_size:
             self._note_held(self._answer_size)
         super().on_response_complete()
+
+    def _passes_file(self) -> bool:
+        return self.cycle is not None and FILE_KEY in self.cycle.scope
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._served = cycle

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -16,7 +16,7 @@ from gateway.api.bulk.resource import AnyRequest, resource
 from gateway.api.bulk.schemas import LEAST_LIFETIME, MOST_LIFETIME, DeletedFile, Files, shown_file
 from gateway.api.bulk.uploads import receive_form
 from gateway.api.model_choice import key_of
-from gateway.call import call_of
+from gateway.call import FILE_KEY, call_of
 from gateway.db.tables import File
 from gateway.errors import RequestError
 from gateway.services.bulk import files
@@ -36,6 +36,7 @@ def file_routes(services: Services) -> list[HTTPRouteHandler]:
 
     async def create_file(request: AnyRequest) -> Answer:
         call = call_of(request.scope)
+        cast(dict[str, Any], request.scope)[FILE_KEY] = True
         async with bulk.storage.incoming() as incoming:
             form = await receive_form(request.receive, call, incoming, settings.max_file_bytes)
             check_purpose(form.fields.get("purpose"))
@@ -74,6 +75,7 @@ def file_routes(services: Services) -> list[HTTPRouteHandler]:
 
     async def read_file(request: AnyRequest) -> FileContent:
         row = await _asked(request)
+        cast(dict[str, Any], request.scope)[FILE_KEY] = True
         parts = await files.parts_here(database, bulk.storage, row)
         return FileContent(row, files.content_of(bulk.storage, parts))
 
