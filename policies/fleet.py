@@ -8,81 +8,16 @@ gateway has sent and got back since. Its delay is how long a request would wait 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from hashlib import blake2b
+from collections.abc import Sequence
+from dataclasses import replace
 from heapq import nsmallest
 
-PACE = 0.02
-"""Seconds that a node takes for a request, as long as it has not said anything from which one could know."""
+from policies.fleet_node import FleetNode, NodeFacts, Place, rank, ranks
+
+__all__ = ["Fleet", "FleetNode", "NodeFacts", "Place", "rank"]
 
 SHORTLIST = 16
 """Nodes that are remembered of a model's order; where none of them will do, all are looked at."""
-
-_GOLDEN = 0x9E3779B97F4A7C15
-_WORD = 2**64 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
-    """What a node said of itself in its last status."""
-
-    url: str
-    resident: frozenset[str] = frozenset()
-    """Ids of the models on its device."""
-    loading: frozenset[str] = frozenset()
-    """Ids of the models on their way there."""
-    restorable: frozenset[str] = frozenset()
-    """Ids of models that left its device and come back by one copy, without their files."""
-    adapters: frozenset[tuple[str, str]] = frozenset()
-    """Low-rank adapters in its memory, each as (id of the model that it changes, the adapter)."""
-    waiting_requests: int = 0
-    """Not finished, of all gateways."""
-    waiting_tokens: int = 0
-    tokens_per_second: float = 0.0
-    """Over its last batches; 0 before the first."""
-    free_bytes: int = 0
-    """Of device memory, that a further model could take without evicting one."""
-    bytes: Mapping[str, int] = field(default_factory=dict)
-    """Of device memory, that its models take, as far as it knows."""
-
-
-@dataclass(slots=True, eq=False)
-class FleetNode:
-    """One node: what it said, and what this gateway knows beyond that."""
-
-    facts: NodeFacts
-    healthy: bool = True
-    in_flight: int = 0
-    """Requests of this gateway that are there now."""
-    load: int = 0
-    pace: float = PACE
-    """Seconds that it takes for a request, as when some waited last."""
-    free_bytes: int = 0
-    """What it said, less what it will give to models since."""
-    statuses: int = 0
-    """How often it has said how it is."""
-    promised: dict[str, int] = field(default_factory=dict)
-    """Models that a request of this gateway makes it load, with `statuses` of that moment."""
-    seed: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.seed = _hash(self.facts.url)
-
-    @property
-    def delay(self) -> float:
-        """Seconds that a request would wait there, about."""
-        return self.load * self.pace
-
-    @property
-    def held(self) -> frozenset[str]:
-        """Models that are on its device or soon will be."""
-        return self.facts.resident | self.facts.loading | self.promised.keys()
-
-
-Place = tuple[int, str, FleetNode]
-"""A node's rank in a model's order, its URL, and itself."""
 
 
 class Fleet:
@@ -206,8 +141,7 @@ class Fleet:
 
     def everyone(self, model_id: str) -> list[Place]:
         """All nodes with their ranks, in no order. This looks at every node."""
-        start = _hash(model_id)
-        return [((start ^ node.seed) * _GOLDEN & _WORD, url, node) for url, node in self.nodes.items()]
+        return ranks(model_id, self.nodes.values())
 
     def _keep_promises(self, node: FleetNode) -> None:
         """A promise ends when the node has the model, or has said twice since that it has not."""
@@ -220,16 +154,6 @@ class Fleet:
         if node.healthy:
             self._load += load - node.load
         node.load = load
-
-
-def rank(model_id: str, node: FleetNode) -> int:
-    """The node's place in the model's order, by rendezvous hashing; the least is the first."""
-    return (_hash(model_id) ^ node.seed) * _GOLDEN & _WORD
-
-
-@lru_cache(maxsize=65536)
-def _hash(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest())
 
 
 def _amend(index: dict[str, list[Place]], node: FleetNode, before: frozenset[str], after: frozenset[str]) -> None:

@@ -230,6 +230,16 @@ def test_a_node_that_leaves_moves_only_its_own_models():
         assert all(chosen(left, model) == chosen(away, model) for model in MODELS)
 
 
+def test_the_models_of_a_node_that_leaves_spread_evenly_over_the_others():
+    fleet = fleet_of(*map(node, "abcde"))
+    asked = [f"org/model-{number}" for number in range(4000)]
+    homeless = [model for model in asked if chosen(fleet, model)[0] == "a"]
+    fleet.remove("http://a:9000")
+    counts = Counter(chosen(fleet, model)[0] for model in homeless)
+    assert len(counts) == 4
+    assert max(counts.values()) < 1.25 * len(homeless) / 4
+
+
 def test_models_settle_evenly_over_the_nodes():
     counts = Counter(chosen(fleet_of(*map(node, "abcde")), model)[0] for model in MODELS)
     assert len(counts) == 5
