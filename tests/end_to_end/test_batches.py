@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import sys
 
 import httpx
@@ -27,9 +28,30 @@ def engine():
         yield f"http://127.0.0.1:{port}"
 
 
-def gateway(folder, node, name):
+@pytest.fixture
+def bucket():
+    """The address of a bucket, on a server that speaks S3."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    own = {"region_name": "us-east-1", "aws_access_key_id": "k", "aws_secret_access_key": "s"}
+    client = boto3.client("s3", endpoint_url=endpoint, **own)
+    client.create_bucket(Bucket="files")
+    client.close()
+    yield f"s3://k:s@files?endpoint={endpoint}"
+    server.stop()
+
+
+def gateway(folder, node, name, files):
+    """One on a data folder of its own, but for the database; with `files`, on storage that others reach."""
     port = free_port()
-    place = ["--port", str(port), "--data-dir", str(folder), "--node", node]
+    own = folder / name if files else folder
+    place = ["--port", str(port), "--data-dir", str(own), "--database-url", sqlite_url(folder), "--node", node]
+    place += ["--files", files] if files else []
     command = [sys.executable, "-m", "shoal", "gateway", *place]
     return Gateway(f"http://127.0.0.1:{port}", command, folder / f"{name}.log")
 
@@ -50,13 +72,17 @@ async def alive(one):
 
 
 @pytest.mark.slow
-def test_another_gateway_takes_over_from_one_that_was_killed_and_nothing_counts_twice(tmp_path, engine):
+@pytest.mark.parametrize("storage", ["disk", "bucket"])
+def test_another_gateway_takes_over_from_one_that_was_killed_and_nothing_counts_twice(
+    tmp_path, engine, request, storage
+):
+    files = request.getfixturevalue("bucket") if storage == "bucket" else None
     database_url = sqlite_url(tmp_path)
     names = [f"r{number}" for number in range(LINES)]
 
     async def play():
         key, *_ = await prepare(database_url, MODEL)
-        first, second = gateway(tmp_path, engine, "first"), gateway(tmp_path, engine, "second")
+        first, second = (gateway(tmp_path, engine, name, files) for name in ("first", "second"))
         headers = {"authorization": f"Bearer {key}"}
         async with httpx.AsyncClient(headers=headers, timeout=60) as client:
 
