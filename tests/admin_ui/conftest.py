@@ -156,7 +156,8 @@ def make_node() -> Callable[..., Node]:
             tokens_per_second=5400.0,
             models=list(models),
         )
-        return Node(url, "default", None, "", status, healthy, failure, calls={asyncio.Timeout(None) for _ in range(2)})
+        calls = {asyncio.Timeout(None) for _ in range(2)}
+        return Node(url, "default", None, status=status, healthy=healthy, failure=failure, calls=calls)
 
     return make
 

@@ -23,7 +23,7 @@ async def attempt(
     the node answered.
     """
     loop = asyncio.get_running_loop()
-    ticket, failed = pool.begin(node, model_id), None
+    ticket, failed, served = pool.begin(node, model_id), None, None
     until_it_hangs = asyncio.timeout_at(deadline)
     try:
         async with until_it_hangs:
@@ -51,11 +51,11 @@ async def attempt(
         failed = None if isinstance(error, Unavailable) else False
         raise
     else:
-        failed = False
+        failed, served = False, model_id
         return reply
     finally:
         node.calls.discard(until_it_hangs)
-        pool.end(node, ticket, failed=failed)
+        pool.end(node, ticket, failed=failed, served=served)
 
 
 def _too_late() -> Unavailable:
