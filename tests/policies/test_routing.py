@@ -220,7 +220,8 @@ def test_when_all_are_busy_alike_a_model_does_not_move():
 
 
 def test_a_node_that_leaves_moves_only_its_own_models():
-    before = {model: chosen(fleet_of(*map(node, "abcde")), model)[0] for model in MODELS}
+    fleet = fleet_of(*map(node, "abcde"))
+    before = {model: chosen(fleet, model)[0] for model in MODELS}
     for gone in "abcde":
         left = fleet_of(*map(node, "abcde"))
         left.remove(f"http://{gone}:9000")
@@ -241,7 +242,8 @@ def test_the_models_of_a_node_that_leaves_spread_evenly_over_the_others():
 
 
 def test_models_settle_evenly_over_the_nodes():
-    counts = Counter(chosen(fleet_of(*map(node, "abcde")), model)[0] for model in MODELS)
+    fleet = fleet_of(*map(node, "abcde"))
+    counts = Counter(chosen(fleet, model)[0] for model in MODELS)
     assert len(counts) == 5
     assert max(counts.values()) < 2 * len(MODELS) / 5
 
