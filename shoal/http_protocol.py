@@ -32,6 +32,9 @@ from shoal.refusals import (
 MOST_WAITING = 16
 """Requests that may wait on a connection behind the one that is served."""
 MOST_URL = 16 * 1024
+TLS_FAREWELL = 0.5
+"""Seconds in which an idle client may answer that TLS ends; one that looks at its connection only when it needs it
+never does."""
 SLICE = 16 * 1024
 """Bytes that are parsed at once, and so the exactness of the bound on heads."""
 
@@ -153,6 +156,7 @@ class BoundedHttp(HttpToolsProtocol):
         idle = not self._receiving and (self.cycle is None or self.cycle.response_complete)
         if idle and self._idle_since <= since and not self._has_unread():
             self.transport.close()
+            self.loop.call_later(TLS_FAREWELL, self.transport.abort)
 
     def give_up(self) -> None:
         """Tell a caller that the time is up, if its answer has not begun."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def app(scope, receive, send) -> None:
 @contextlib.asynccontextmanager
 async def serving(context: ssl.SSLContext | None) -> AsyncIterator[str]:
     stop, sock = process.StopSignal(), process.listen("127.0.0.1", 0)
-    server = asyncio.create_task(process.serve(app, sock, stop, grace_period=1, tls=context))
+    server = asyncio.create_task(process.serve(app, sock, stop, grace_period=20, tls=context))
     yield process.address(sock, Path("certificate"))
     stop.set()
     await server
@@ -78,6 +79,22 @@ async def test_a_gateway_believes_no_node_of_a_strangers_or_of_another_name(ours
     async with serving(Certificates.of_server(CertificateFiles(**ours.issue("node"))).context) as url:
         with pytest.raises(httpx.ConnectError):
             await ask(url.replace("127.0.0.1", "localhost"), gateway.context)
+
+
+async def test_a_kept_connection_that_nobody_uses_does_not_hold_the_end_up(ours) -> None:
+    """Its client would have to answer that TLS ends, and does not even look."""
+    node = Certificates.of_server(CertificateFiles(**ours.issue("node")))
+    trusted = Certificates.of_client(CertificateFiles(trusted=ours.path)).context
+
+    def ask_and_keep(address) -> ssl.SSLSocket:
+        connection = trusted.wrap_socket(socket.create_connection(address), server_hostname="127.0.0.1")
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        return connection
+
+    async with asyncio.timeout(5), serving(node.context) as url:
+        kept = await asyncio.to_thread(ask_and_keep, ("127.0.0.1", int(url.rpartition(":")[2])))
+    kept.close()
 
 
 async def test_renewed_certificates_hold_for_the_next_connection_and_bad_ones_change_nothing(ours, theirs) -> None:
