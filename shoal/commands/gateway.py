@@ -2,8 +2,6 @@
 
 from contextlib import closing
 
-import typer
-
 from gateway.db import schema
 from gateway.settings import (
     CONNECTION_MEMORY,
@@ -120,14 +118,15 @@ def gateway(
     otlp_headers: OtlpHeaders = None,
     trace_share: TraceShare = 0.01,
 ) -> None:
-    """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever the models shall run."""
-    if not node:
-        raise typer.BadParameter("name at least one engine node: --node http://10.0.0.7:9000", param_hint="--node")
+    """Serve the API and the console. Run `shoal migrate` first, and `shoal engine` wherever models shall run.
+
+    Without --node it serves the models of upstreams alone (shoal upstream add).
+    """
     patience, patiences = parse_pool_patience(pool_patience or [])
     folder = DataFolder.at(data_dir)
     settings = GatewaySettings(
         database_url=database_at(data_dir, database_url),
-        nodes=parse_nodes(node),
+        nodes=parse_nodes(node or []),
         pool_patience=patience,
         pool_patiences=patiences,
         pool_waiting=pool_waiting,
