@@ -62,6 +62,7 @@ $(VENV)/.test-tools: $(VENV)/.installed
 test-servers:
 	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/debian-packages postgresql || true
 	@command -v redis-server >/dev/null || .ci/debian-packages redis-server || true
+	@command -v prometheus >/dev/null || .ci/debian-packages prometheus || true
 
 $(NODE)/node_modules: $(NODE)/package.json
 	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true
