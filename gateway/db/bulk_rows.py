@@ -1,18 +1,66 @@
-"""The writes of files and batches. They change no policies, so they move no revision and leave no audit.
+"""The rows of bulk work as those see them who do it, for whichever tenant, and the writes of it.
 
-Whoever works on a batch names its lease with every write: one that was lost changes nothing any more.
+They change no policies, so they move no revision and leave no audit. Whoever works on a batch names its lease with
+every write: one that was lost changes nothing any more.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Update, delete, or_, select, update
+from sqlalchemy import Update, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gateway.db.bulk_queries import WORKING
 from gateway.db.tables import Batch, File, FilePart, Tenant
+
+
+async def now(session: AsyncSession) -> datetime:
+    """The database's own clock, which is the same for every gateway. SQLite has none but that of its machine."""
+    if session.get_bind().dialect.name == "postgresql":
+        moment: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+        return moment.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+async def unfinished(session: AsyncSession) -> Mapping[str, int]:
+    """How many batches of all tenants are in each status that is not the last."""
+    counted = select(col(Batch.status), func.count()).where(col(Batch.status).in_(WORKING)).group_by(col(Batch.status))
+    return {status: int(count) for status, count in (await session.execute(counted)).all()}
+
+
+async def free_batch(
+    session: AsyncSession, storage: str, moment: datetime, besides: Sequence[str], *, locked: bool = False
+) -> Batch | None:
+    """The oldest batch of this storage that nobody works on; `locked` to take it.
+
+    One of a tenant that is not among `besides` comes first. Those of suspended tenants wait, and are only ended.
+    """
+    free = or_(col(Batch.lease_until).is_(None), col(Batch.lease_until) < moment)
+    ending = or_(col(Batch.expires_at) < moment, col(Batch.status).in_(("finalizing", "cancelling")))
+    chosen = (
+        select(Batch)
+        .join(Tenant, col(Tenant.id) == col(Batch.tenant_id))
+        .where(col(Batch.status).in_(WORKING), col(Batch.storage) == storage, free)
+        .where(or_(col(Tenant.suspended_at).is_(None), ending))
+        .order_by(col(Batch.tenant_id).in_(besides), col(Batch.created_at))
+        .limit(1)
+    )
+    if locked:
+        chosen = chosen.with_for_update(of=Batch, skip_locked=True)
+    return (await session.scalars(chosen)).first()
+
+
+async def doomed_files(session: AsyncSession, storage: str, moment: datetime, *, limit: int) -> Sequence[File]:
+    """Files of this storage that were deleted, belong to nobody, or have expired and are read by no batch."""
+    owned = select(col(Tenant.id)).where(col(Tenant.id) == col(File.tenant_id)).exists()
+    read = (
+        select(col(Batch.id)).where(col(Batch.input_file_id) == col(File.id), col(Batch.status).in_(WORKING)).exists()
+    )
+    over = and_(col(File.expires_at) < moment, ~read)
+    chosen = select(File).where(col(File.storage) == storage, or_(col(File.deleted_at).is_not(None), over, ~owned))
+    return (await session.scalars(chosen.limit(limit))).all()
 
 
 async def update_held(session: AsyncSession, batch_id: str, lease: str, values: Mapping[str, Any]) -> bool:

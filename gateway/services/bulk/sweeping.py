@@ -5,8 +5,7 @@ from typing import Self
 
 import structlog
 
-from gateway.db import bulk_queries
-from gateway.db.bulk_rows import delete_files, delete_ownerless_batches, expire_abandoned
+from gateway.db import bulk_rows
 from gateway.db.session import Database
 from gateway.errors import Unavailable
 from gateway.services.bulk.storage import FileStorage
@@ -48,9 +47,9 @@ class Sweeper:
     async def sweep(self) -> int:
         """Delete all that is to be deleted; how many files that were. Raises Unavailable."""
         async with self._database.transaction() as session:
-            moment = await bulk_queries.now(session)
-            await delete_ownerless_batches(session)
-            await expire_abandoned(session, moment - ABANDONED, moment)
+            moment = await bulk_rows.now(session)
+            await bulk_rows.delete_ownerless_batches(session)
+            await bulk_rows.expire_abandoned(session, moment - ABANDONED, moment)
         deleted = 0
         while some := await self._sweep_some():
             deleted += some
@@ -59,13 +58,13 @@ class Sweeper:
 
     async def _sweep_some(self) -> int:
         async with self._database.reading() as session:
-            moment = await bulk_queries.now(session)
-            files = await bulk_queries.doomed_files(session, self._storage.id, moment, limit=AT_ONCE)
+            moment = await bulk_rows.now(session)
+            files = await bulk_rows.doomed_files(session, self._storage.id, moment, limit=AT_ONCE)
         for file in files:  # first their bytes: a row that is left is found again, an object would never be
             await self._storage.delete(await self._storage.keys(file.id))
         if files:
             async with self._database.transaction() as session:
-                await delete_files(session, [file.id for file in files])
+                await bulk_rows.delete_files(session, [file.id for file in files])
         return len(files)
 
     async def _look(self) -> None:

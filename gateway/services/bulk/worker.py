@@ -12,12 +12,14 @@ from typing import Self
 
 import structlog
 
-from gateway.db import bulk_queries
+from gateway import errand
+from gateway.db import bulk_rows
 from gateway.errors import Unavailable
 from gateway.services.bulk.bench import Bench
 from gateway.services.bulk.held import LEASE, HeldBatch, LeaseLost
 from gateway.services.bulk.run import Run
 from gateway.services.periodic import Periodic
+from gateway.tracing import UNRECORDED
 
 AT_A_TIME = 4
 """Batches that one process works on."""
@@ -62,7 +64,7 @@ class BulkWorker:
     async def _look(self) -> None:
         try:
             async with self._bench.database.reading() as session:
-                self._bench.metrics.set_batches(await bulk_queries.unfinished(session))
+                self._bench.metrics.set_batches(await bulk_rows.unfinished(session))
             while len(self._running) < AT_A_TIME and (held := await self._claim()) is not None:
                 task = asyncio.create_task(self._attend(held), name=f"batch {held.row.id}")
                 self._running[task] = held.row.tenant_id
@@ -76,10 +78,11 @@ class BulkWorker:
     async def _claim(self) -> HeldBatch | None:
         here = tuple(self._running.values())
         async with self._bench.database.reading() as session:  # which locks nobody out, unlike taking one
-            free = await bulk_queries.free_batch(session, self._bench.storage.id, datetime.now(UTC), here)
+            free = await bulk_rows.free_batch(session, self._bench.storage.id, datetime.now(UTC), here)
         return None if free is None else await HeldBatch.claim(self._bench.database, self._bench.storage.id, here)
 
     async def _attend(self, held: HeldBatch) -> None:
+        errand.set_out(held.row.id, UNRECORDED)
         run = Run(held, self._bench)
         log.info("batch is worked on", batch=held.row.id, status=held.row.status, line=held.row.line)
         try:
