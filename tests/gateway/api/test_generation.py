@@ -256,7 +256,7 @@ def test_an_upstream_that_breaks_off_ends_the_stream_with_an_error(gateway, call
 def test_an_upstream_that_stands_still_ends_the_stream_with_an_error(gateway, caller, upstream):
     model = gateway.served_by(upstream, "stands")
     body = {"model": model, "messages": ASK, "stream": True}
-    reply = gateway.post("/v1/chat/completions", caller, json=body, headers={"x-stainless-read-timeout": "0.5"})
+    reply = gateway.post("/v1/chat/completions", caller, json=body, headers={"x-stainless-read-timeout": "3"})
     *said, last = events(reply.text)
     assert [json.loads(event)["choices"][0]["delta"]["content"] for event in said] == WORDS[:2]
     assert json.loads(last)["error"]["code"] == "upstream_unavailable"
