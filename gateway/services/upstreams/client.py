@@ -8,7 +8,6 @@ from typing import TypeVar
 import structlog
 
 from gateway.engine_client import (
-    PROTOCOL_VERSION,
     ClassifyReply,
     ClassifyRequest,
     EmbedReply,
@@ -18,7 +17,6 @@ from gateway.engine_client import (
     NodeStatus,
     RerankReply,
     RerankRequest,
-    ResidentModel,
     Timings,
 )
 from gateway.errors import EngineGone, GatewayError, RequestError
@@ -27,13 +25,12 @@ from gateway.services.upstreams import openai_wire, tei_wire
 from gateway.services.upstreams.counts import guessed, spread
 from gateway.services.upstreams.http import Streamed, UpstreamHttp
 from gateway.services.upstreams.replies import decoded
+from gateway.services.upstreams.status import status_of
 
 AT_ONCE = 4
 """Parts of one request that are under way together, where it has more inputs than the upstream takes."""
 GOOD_FOR = 15.0
 """Seconds for which an upstream that answered is taken to be there without being asked again."""
-MOST_LISTED = 200
-"""Models that are shown of an upstream that has hundreds."""
 
 Part = TypeVar("Part")
 log = structlog.get_logger("shoal.upstreams")
@@ -102,7 +99,7 @@ class UpstreamClient:
         if self._seen is not None and monotonic() - self._seen[0] < GOOD_FOR:
             return self._seen[1]
         version, names = await (self._look_at_tei(patience) if self._is_tei else self._look_at_openai(patience))
-        status = _status(version, names)
+        status = status_of(version, names)
         self._seen = monotonic(), status
         return status
 
@@ -205,33 +202,3 @@ def _first(errors: BaseExceptionGroup[GatewayError]) -> GatewayError:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error if isinstance(error, GatewayError) else GatewayError(str(error))
-
-
-def _status(version: str, names: Sequence[str]) -> NodeStatus:
-    """What routing and operators read of a node, as far as an upstream has it."""
-    models = [
-        ResidentModel(
-            id=name,
-            revision=None,
-            state="resident",
-            bytes=0,
-            in_use=0,
-            pinned=False,
-            idle_seconds=0.0,
-            dimensions=None,
-            max_tokens=None,
-        )
-        for name in names[:MOST_LISTED]
-    ]
-    return NodeStatus(
-        protocol=PROTOCOL_VERSION,
-        version=version,
-        device="upstream",
-        ready=True,
-        memory_budget=0,
-        memory_used=0,
-        waiting_requests=0,
-        waiting_tokens=0,
-        tokens_per_second=0.0,
-        models=models,
-    )
