@@ -62,7 +62,7 @@ def test_every_line_is_json_whoever_says_it(lines) -> None:
     structlog.contextvars.bind_contextvars(request_id="req_1")
     structlog.get_logger("gateway.test").info("an event", size=3)
     structlog.contextvars.clear_contextvars()
-    logging.getLogger("uvicorn.error").warning("said %s", "so")
+    logging.getLogger("some.library").warning("said %s", "so")
     logging.getLogger("asyncio").error("slow")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -74,7 +74,7 @@ def test_every_line_is_json_whoever_says_it(lines) -> None:
         thread.join()
     mine, theirs, loop, warning, died = lines()
     assert (mine["event"], mine["size"], mine["request_id"], mine["level"]) == ("an event", 3, "req_1", "info")
-    assert (theirs["event"], theirs["logger"], theirs["level"]) == ("said so", "uvicorn.error", "warning")
+    assert (theirs["event"], theirs["logger"], theirs["level"]) == ("said so", "some.library", "warning")
     assert loop["event"] == "slow"
     assert "take care" in warning["event"]
     assert (died["event"], died["thread"]) == ("a thread ended by an error", "worker")
