@@ -66,6 +66,21 @@ def test_a_line_without_an_end_is_not_kept_in_memory():
         read(b"x" * 10_001, longest=10_000)
 
 
+def test_a_file_of_nothing_but_line_ends_leaves_the_loop_to_others():
+    async def play():
+        async def content():
+            yield b"\n" * 200_000
+
+        others, reading = 0, asyncio.create_task(anext(stretches(content(), BEGINNING, 100), None))
+        while not reading.done():
+            await asyncio.sleep(0)
+            others += 1
+        assert reading.result() is None
+        return others
+
+    assert asyncio.run(play()) > 1000
+
+
 def item(number, texts, cost=10, model=MODEL, **options):
     request = EmbedRequest(ModelRef(model.id, "s"), texts, **options)
     return Item(number, f"r{number}", b"", Work(model, model.id, request, cost, lambda reply: b""))
