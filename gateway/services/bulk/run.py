@@ -97,6 +97,9 @@ class Run:
         try:
             if self._held.row.status == "validating" and not await self._firmly(self._validate):
                 return
+            if self._held.row.status == "cancelling":  # while we looked
+                await self._results.end("cancelled")
+                return
             if self._held.row.status == "in_progress":
                 await self._firmly(self._go_through)
                 await self._firmly(self._held.finalize)

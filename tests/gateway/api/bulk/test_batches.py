@@ -1,5 +1,6 @@
 """Batches by OpenAI's SDK, from the upload to the results."""
 
+import asyncio
 from datetime import timedelta
 
 import openai
@@ -195,6 +196,20 @@ def test_a_cancelled_batch_keeps_what_it_has(gateway_under_test, client, line, s
     assert len(read(client, batch.output_file_id)) == 256
     assert client.batches.cancel(made.id).status == "cancelled"
     client.files.delete(made.input_file_id)
+
+
+def test_what_is_cancelled_before_it_begins_is_cancelled(gateway_under_test, client, line, start, ended, monkeypatch):
+    look_through = run.look_through
+
+    async def slowly(*arguments):
+        findings = await look_through(*arguments)
+        batch_id = (await asyncio.to_thread(client.batches.list)).data[0].id
+        await asyncio.to_thread(client.batches.cancel, batch_id)  # which this process has not heard of yet
+        return findings
+
+    monkeypatch.setattr(run, "look_through", slowly)
+    batch = ended(client, start(client, [line("a"), line("b")]))
+    assert (batch.status, batch.completed_at, batch.output_file_id) == ("cancelled", None, None)
 
 
 def test_what_has_ended_can_not_be_cancelled(client, line, start, ended):
