@@ -238,6 +238,8 @@ WRONG = {
         {"data": [{"index": i, "embedding": [1.0]} for i in (0, 1)], "usage": {"prompt_tokens": 10**15}},
         {},
     ),
+    "endless-wait": (429, {"error": {"message": "Slow down"}}, {"retry-after": "nan"}),
+    "packed": (200, {"data": []}, {"content-encoding": "gzip"}),
     "nojson": (200, "<html>hello</html>", {}),
 }  # fmt: skip
 

@@ -124,6 +124,9 @@ class UpstreamHttp:
         )
         try:
             response = await self._transport.handle_async_request(request)
+            if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+                await response.aclose()
+                raise away("answers in an encoding that it was not asked for")  # unpacked, it has no bound
             if not stream:
                 await response.aread()
         except AddressRefused as error:

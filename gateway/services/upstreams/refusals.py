@@ -5,6 +5,7 @@ and the operator, in the list of nodes and in the log, what it was. Only of a re
 upstream's own words go on, without addresses and credentials.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -94,9 +95,11 @@ def wait_of(headers: Mapping[str, str]) -> float:
     """Seconds that the upstream asks to wait; one where it does not say."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
-            return min(max(float(headers[name]) / unit, 0.001), 3600.0)
+            seconds = float(headers[name]) / unit
         except (KeyError, ValueError):
             continue
+        if not math.isnan(seconds):
+            return min(max(seconds, 0.001), 3600.0)
     return 1.0
 
 

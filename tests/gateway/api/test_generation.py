@@ -304,7 +304,8 @@ def test_without_the_upstreams_word_the_length_of_the_prompt_and_what_was_heard_
     [
         ("refused", 503, "no_engine_node"), ("poor", 503, "no_engine_node"), ("moved", 503, "no_engine_node"),
         ("failing", 503, "no_engine_node"), ("dead", 503, "no_engine_node"), ("busy", 429, "engine_overloaded"),
-        ("unknown", 500, "model_unusable"), ("picky", 400, None),
+        ("unknown", 500, "model_unusable"), ("picky", 400, None), ("endless-wait", 429, "engine_overloaded"),
+        ("packed", 503, "no_engine_node"),
     ],
 )  # fmt: skip
 def test_refusals_of_an_upstream_are_told_without_its_secrets(gateway, caller, upstream, source, status, code, stream):

@@ -132,7 +132,9 @@ async def test_addresses_are_taken_as_clients_are_given_them(text, kind, url):
 @pytest.mark.parametrize(
     "text",
     ["", "h", "ftp://h", "http://", "http://u@h", "http://u:p@h", "http://h?x", "http://h#x", "http://h/../x",
-     "http://h/ x", "http://h\r\nx: y", "http://h/%2e%2e", "//h", "http:///v1", "http://h:port"],
+     "http://h/ x", "http://h\r\nx: y", "http://h/%2e%2e", "//h", "http:///v1", "http://h:port",
+     "http://[:::::]/v1", "http://[1:2]:80", "http://256.256.256.256", "http://h:0", "http://h:99999", "http://.h",
+     "http://xn--a", "http://" + "a" * 64 + ".com"],
 )  # fmt: skip
 async def test_what_is_no_address_is_refused(text):
     with pytest.raises(RequestError, match="no address of an upstream"):
