@@ -15,6 +15,8 @@ WORKING = ("validating", "in_progress", "finalizing", "cancelling")
 
 async def file(session: AsyncSession, tenant_id: str, file_id: str) -> File | None:
     """One file of this tenant that is there to be seen."""
+    if not _is_plain(file_id):
+        return None
     return (await session.scalars(_files(tenant_id).where(col(File.id) == file_id))).one_or_none()
 
 
@@ -23,6 +25,8 @@ async def files(
 ) -> Sequence[File]:
     """One page of a tenant's files, by the time at which they were made."""
     chosen = _files(tenant_id)
+    if purpose is not None and not _is_plain(purpose):
+        return []
     if purpose is not None:
         chosen = chosen.where(col(File.purpose) == purpose)
     order = (col(File.created_at), col(File.id))
@@ -47,6 +51,8 @@ async def parts(session: AsyncSession, file_id: str) -> Sequence[FilePart]:
 
 async def batch(session: AsyncSession, tenant_id: str, batch_id: str, *, locked: bool = False) -> Batch | None:
     """One batch of this tenant; `locked` to change it."""
+    if not _is_plain(batch_id):
+        return None
     chosen = select(Batch).where(col(Batch.tenant_id) == tenant_id, col(Batch.id) == batch_id)
     return (await session.scalars(chosen.with_for_update() if locked else chosen)).one_or_none()
 
@@ -72,6 +78,11 @@ async def tenant_locked(session: AsyncSession, tenant_id: str) -> bool:
     """Whether the tenant is still there; if so nobody else counts or adds to its files until the transaction ends."""
     chosen = select(col(Tenant.id)).where(col(Tenant.id) == tenant_id).with_for_update()  # SQLite has locked before
     return (await session.scalars(chosen)).first() is not None
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it could be an id or a purpose of ours. PostgreSQL will not even look for a NUL."""
+    return text.isascii() and text.isprintable()
 
 
 def _files(tenant_id: str) -> Select[File]:
