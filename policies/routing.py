@@ -9,15 +9,21 @@ it in time; one whose nodes are all busy is given a node more. `benchmarks.fleet
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
-from policies.fleet import Fleet, Place
+from policies.fleet import Fleet, FleetNode, Place
 
 LOAD_BOUND: Final = 1.25
 """How far above the mean load of the pool a node may be and still be chosen for its place in the order."""
 
-BUSY: Final = 0.3
+BUSY: Final = 0.1
 """Seconds that a request would wait at every node which holds its model, above which one node more is worth a load."""
 
-SPREAD_INTERVAL: Final = 1.0
+SWAMPED: Final = 0.3
+"""The same, above which one node more is worth it even if another model has to leave there."""
+
+FOLLOW: Final = 8
+"""Requests of a gateway that follow the first one to a node that loads their model; more have one node more load it."""
+
+SPREAD_INTERVAL: Final = 0.25
 """Seconds between two nodes more for a model that one node holds, and less as more hold it: so a model grows by a share
 of what it has, a burst does not flood the fleet with loads, and a hot model has a hundred nodes within seconds."""
 
@@ -43,7 +49,7 @@ def choose_node(
 
     The caller tells the fleet when the request begins and ends there; `now` is the clock that `begin` is given, in
     seconds. Pure: the same fleet gives the same choice. Requests for a model that is on its way to its first node
-    follow the one that set it in motion.
+    follow the one that set it in motion, unless too many do.
     """
     if fleet.alike:
         return _least_loaded(_able(fleet.everyone(model_id), exclude), "resident")
@@ -56,11 +62,12 @@ def choose_node(
             ready = [place for place in ready if (model_id, adapter) in place[2].facts.adapters] or ready
         return _first_below(bound, ready, "resident") or _beyond(fleet, model_id, ready, holders, now, exclude)
     if holders:
-        return Choice(holders[0][1], "loading")
-    shortlist = _able(fleet.shortlist(model_id), exclude)
+        return _first_below(FOLLOW, holders, "loading") or _beyond(fleet, model_id, holders, holders, now, exclude)
+    restorers, shortlist = _able(fleet.restorers(model_id), exclude), _able(fleet.shortlist(model_id), exclude)
     return (
-        _first_below(bound, _able(fleet.restorers(model_id), exclude), "restored")
+        _first_below(bound, restorers, "restored")
         or _first_below(bound, _with_room(fleet, model_id, shortlist), "cold")
+        or _first_in_time(restorers)
         or _first_below(bound, shortlist, "cold")
         or _least_loaded(_able(fleet.everyone(model_id), exclude), "cold")
     )
@@ -91,28 +98,37 @@ def _beyond(
     holders: Sequence[Place],
     now: float,
     exclude: Collection[str],
-) -> Choice | None:
-    """Where all nodes that are ready have their share: the one with least to do, or one node more if that is busy."""
-    least = _least_loaded(ready, "resident")
-    coming = [place for place in holders if model_id not in place[2].facts.resident]
-    if least is None or fleet.nodes[least.url].delay <= BUSY:
-        return least
-    load = fleet.nodes[least.url].load
+) -> Choice:
+    """Where all nodes that are ready have their share: the one with least to do, or one node more if that is busy.
+
+    Where none is ready, those on their way stand for them.
+    """
+    how: How = "resident" if model_id in ready[0][2].facts.resident else "loading"
+    least = min(ready, key=_load)
+    chosen = Choice(least[1], how)
+    if least[2].delay <= BUSY:
+        return chosen
     pause = now - fleet.moved_at.get(model_id, float("-inf"))
-    if len(coming) < len(ready) and pause * len(ready) >= SPREAD_INTERVAL:
+    if len(holders) < 2 * len(ready) + (how == "loading") and pause * len(ready) >= SPREAD_INTERVAL:
         known = {url for _, url, _ in holders}.union(exclude)
-        if one_more := _one_more(fleet, model_id, load / 2, known):
+        if one_more := _one_more(fleet, model_id, least[2], known):
             return one_more
-    return _first_below(load, coming, "loading") or least
+    coming = [place for place in holders if model_id not in place[2].facts.resident]
+    return _first_below(least[2].load, coming, "loading") or chosen
 
 
-def _one_more(fleet: Fleet, model_id: str, bound: float, exclude: Collection[str]) -> Choice | None:
-    """The next node in order with less to do than `bound`, at best one with room for the model."""
+def _one_more(fleet: Fleet, model_id: str, least: FleetNode, exclude: Collection[str]) -> Choice | None:
+    """The next node in order with half as much to do as the least busy one that has the model, and with room for it.
+
+    Where that is not enough by far, one on which something else has to leave for it.
+    """
+    bound = least.load / 2
     shortlist = _able(fleet.shortlist(model_id), exclude)
     found = _first_below(bound, _with_room(fleet, model_id, shortlist), "spread")
-    found = found or _first_below(bound, shortlist, "spread")
-    if found is None and fleet.mean_load < bound:
-        found = _first_below(bound, sorted(_able(fleet.everyone(model_id), exclude)), "spread")
+    if found is None and least.delay > SWAMPED:
+        found = _first_below(bound, shortlist, "spread")
+        if found is None and fleet.mean_load < bound:
+            found = _first_below(bound, sorted(_able(fleet.everyone(model_id), exclude)), "spread")
     return found
 
 
@@ -133,7 +149,14 @@ def _first_below(bound: float, places: Iterable[Place], how: How) -> Choice | No
 
 
 def _least_loaded(places: Sequence[Place], how: How) -> Choice | None:
-    """Of those alike, the first in the model's order."""
-    if not places:
-        return None
-    return Choice(min(places, key=lambda place: (place[2].load, place[0]))[1], how)
+    return Choice(min(places, key=_load)[1], how) if places else None
+
+
+def _first_in_time(restorers: Iterable[Place]) -> Choice | None:
+    """A copy in host memory is worth some waiting where a load from disk would take another model's room."""
+    return next((Choice(url, "restored") for _, url, node in restorers if node.delay <= SWAMPED), None)
+
+
+def _load(place: Place) -> tuple[int, int]:
+    """Of those alike, the first in the model's order comes first."""
+    return place[2].load, place[0]

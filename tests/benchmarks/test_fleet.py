@@ -83,7 +83,7 @@ def test_the_quick_node_does_what_the_engine_does():
     with structlog.testing.capture_logs():
         real, quick = check(seed=0)
     assert quick["hit_rate"] == pytest.approx(real["hit_rate"], abs=0.04)
-    assert quick["loads"] == pytest.approx(real["loads"], rel=0.1)
+    assert quick["loads"] == pytest.approx(real["loads"], rel=0.35)
     assert quick["restores"] == pytest.approx(real["restores"], rel=0.25)
     assert quick["p99"] == pytest.approx(real["p99"], rel=0.5)
     assert check_table([real, quick]).rows[0][0].startswith("the real engine")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.fleet import Fleet, NodeFacts
-from policies.routing import BUSY, LOAD_BOUND, LOOK, SPREAD_INTERVAL, Choice, choose_node
+from policies.routing import BUSY, FOLLOW, LOAD_BOUND, LOOK, SPREAD_INTERVAL, Choice, choose_node
 
 steady = settings(deadline=None, derandomize=True, max_examples=300)
 
@@ -108,11 +108,20 @@ def test_the_requests_that_come_while_a_model_loads_follow_the_first_there():
     fleet = fleet_of(*map(node, "abcde"))
     first = send(fleet)
     assert first.how == "cold"
-    for moment in range(200):
-        assert send(fleet, now=moment / 10) == Choice(first.url, "loading")
+    for moment in range(1, FOLLOW):
+        assert send(fleet, now=float(moment)) == Choice(first.url, "loading")
+        if moment == 3:
+            fleet.update(NodeFacts(first.url, loading=M))
     assert fleet.moves == 1
-    fleet.update(NodeFacts(first.url, loading=M))
-    assert send(fleet, now=21.0) == Choice(first.url, "loading")
+
+
+def test_where_too_many_would_follow_another_node_loads_the_model_too_but_not_at_once():
+    fleet = fleet_of(*map(node, "abcdefghijklmnop"))
+    hows = [send(fleet, now=step / 100).how for step in range(400)]
+    moments = [step / 100 for step, how in enumerate(hows) if how == "spread"]
+    assert moments[0] >= SPREAD_INTERVAL
+    assert fleet.moves == len(moments) + 1 <= 16
+    assert len({there.facts.url for there in fleet.nodes.values() if there.in_flight}) == fleet.moves
 
 
 def test_gateways_that_know_nothing_of_each_other_load_a_model_on_the_same_node():
