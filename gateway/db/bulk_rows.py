@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Update, and_, delete, func, or_, select, update
+from sqlalchemy import Update, and_, case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -35,8 +35,11 @@ async def free_batch(
 ) -> Batch | None:
     """The oldest batch of this storage that nobody works on; `locked` to take it.
 
-    One of a tenant that is not among `besides` comes first. Those of suspended tenants wait, and are only ended.
+    One of a tenant that is not among `besides` comes first. Those of suspended tenants wait, and are only ended. What
+    was put back counts as made when it was.
     """
+    put_back = and_(col(Batch.worker).is_(None), col(Batch.lease_until).is_not(None))
+    since = case((put_back, col(Batch.lease_until)), else_=col(Batch.created_at))
     free = or_(col(Batch.lease_until).is_(None), col(Batch.lease_until) < moment)
     ending = or_(col(Batch.expires_at) < moment, col(Batch.status).in_(("finalizing", "cancelling")))
     chosen = (
@@ -44,7 +47,7 @@ async def free_batch(
         .join(Tenant, col(Tenant.id) == col(Batch.tenant_id))
         .where(col(Batch.status).in_(WORKING), col(Batch.storage) == storage, free)
         .where(or_(col(Tenant.suspended_at).is_(None), ending))
-        .order_by(col(Batch.tenant_id).in_(besides), col(Batch.created_at))
+        .order_by(col(Batch.tenant_id).in_(besides), since)
         .limit(1)
     )
     if locked:

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 import msgspec
@@ -72,6 +72,8 @@ class Asking:
         self._tenant_id = tenant_id
         self._key_id = key_id
         self._breather = Breather()
+        self.answered_at = monotonic()
+        """When a node last answered."""
 
     def key(self) -> KeyEntry:
         """The key by which the batch is judged now. Raises KeyEnded."""
@@ -119,6 +121,7 @@ class Asking:
         async with self._allowance.taken(cost), reserving as reservation:
             reply = await self._wire.ask(work.model, request)
             reservation.used = sum(reply.token_counts)
+        self.answered_at = monotonic()
         await asyncio.sleep(pause(reservation.standings))
         return reply
 

@@ -88,10 +88,11 @@ class HeldBatch:
         """Go by the database after a step broke off: it may have been made or not. Raises LeaseLost."""
         self.row = await self.renew()
 
-    async def release(self) -> None:
-        """Let somebody else go on at once."""
+    async def release(self, *, behind: bool = False) -> None:
+        """Let somebody else go on at once, or `behind` those that wait."""
         async with self._database.transaction() as session:
-            await bulk_rows.update_held(session, self.row.id, self._lease, {"worker": None, "lease_until": None})
+            until = await bulk_rows.now(session) if behind else None
+            await bulk_rows.update_held(session, self.row.id, self._lease, {"worker": None, "lease_until": until})
 
     async def begin(self, total: int, model: str | None) -> None:
         """The input is good: go on to its requests. Raises LeaseLost."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, TypeVar
 
 import structlog
@@ -35,9 +36,20 @@ class Run:
         self._held = held
         self._bench = bench
         self._seen = held.row
+        self._read_at = monotonic()
         row = held.row
         self._results = Results(held, bench)
         self._asking = Asking(bench.wire, bench.quota, bench.allowance, bench.policies, row.tenant_id, row.key_id)
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose it is."""
+        return self._held.row.tenant_id
+
+    @property
+    def rested(self) -> float:
+        """Seconds in which it has come no further: it waits for its quota, say, or for a node."""
+        return monotonic() - max(self._read_at, self._asking.answered_at)
 
     def see(self, row: Batch) -> None:
         """Be told how the batch stands: its tenant may have cancelled it."""
@@ -171,6 +183,7 @@ class Run:
             raise ObjectMissing(self._held.row.input_file_id)
         content = content_of(self._bench.storage, parts, start.position)
         async for stretch in stretches(content, start, self._bench.longest_line):
+            self._read_at = monotonic()
             yield stretch
 
     async def _firmly(self, work: Callable[[], Awaitable[Result]]) -> Result:

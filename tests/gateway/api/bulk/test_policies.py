@@ -6,7 +6,7 @@ import pytest
 from sqlmodel import select
 
 from gateway.db.tables import Batch, File, UsageHour
-from gateway.services.bulk import asking
+from gateway.services.bulk import asking, worker
 from gateway.services.register import grants, keys, quotas, rotation, tenants
 
 
@@ -95,6 +95,20 @@ def held_up(gateway_under_test, client_of, line, start):
     made = start(client, [line("a"), line("b")])
     gateway_under_test.wait_until(lambda: client.batches.retrieve(made.id).status == "in_progress")
     return limited, client, made
+
+
+def test_batches_that_can_not_go_on_leave_their_places_to_others(
+    gateway_under_test, held_up, client_of, line, start, ended, monkeypatch
+):
+    monkeypatch.setattr(worker, "LONG_REST", 0.3)
+    limited, client, first = held_up
+    waiting = [first, *(start(client, [line("a"), line("b")]) for _ in range(worker.AT_A_TIME))]
+    gateway_under_test.wait_until(lambda: client.batches.retrieve(waiting[2].id).status == "in_progress")
+    other = client_of(gateway_under_test.caller())
+    assert ended(other, start(other, [line("a")])).status == "completed"
+    gateway_under_test.change(quotas.set_quota, limited.tenant, {"requests": None})
+    assert {ended(client, one).status for one in waiting} == {"completed"}
+    assert len(gateway_under_test.usage(limited)) == 1 + 2 * len(waiting)
 
 
 def test_a_revoked_key_ends_its_batch(gateway_under_test, held_up, client_of, ended):
