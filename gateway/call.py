@@ -52,6 +52,8 @@ class Call:
     """Seconds spent waiting for nodes."""
     reservation: Reservation | None = None
     """Set once the request is admitted; from then on a usage record is due."""
+    estimated: bool = False
+    """Whether the tokens that the answer speaks of are a guess, since the server behind the model did not say."""
     stream: Stream | None = None
     """Set before the first byte of an answer that is accounted for at its end."""
     plain_errors: bool = False

@@ -50,7 +50,7 @@ class Choice(msgspec.Struct):
     message: Delta | None = None
     text: Any = None
     finish_reason: Any = None
-    index: int = 0
+    index: int | None = 0
 
     @property
     def says_something(self) -> bool:
@@ -81,8 +81,8 @@ class EventStream:
         """As it was last said."""
         self.heard = 0
         """Tokens that were heard at least: parts of an answer that said something."""
-        self._begun: set[int] = set()
-        self._ended: set[int] = set()
+        self._begun: set[int | None] = set()
+        self._ended: set[int | None] = set()
         self._model = b'"model":' + ENCODE(name)
         self._with_usage = with_usage
         self._rest = bytearray()

@@ -80,6 +80,8 @@ class GeneratedStream:
         if isinstance(error, TimeoutError):
             error = Unavailable("The answer took too long; it ends here.", code="engine_timeout", retry_after=1.0)
         if self._call.stream is None:
+            if self._call.reservation is not None and not isinstance(error, ClientGone):
+                self._call.reservation.delivered = 0
             raise error
         self._call.stream.status = error.status
         return b"" if isinstance(error, ClientGone) else b"data: " + error_body(error) + b"\n\n"
@@ -125,7 +127,10 @@ class GeneratedStream:
     async def _begin(self, node: Node, seconds: float) -> Begun:
         """Begin at this upstream; what goes wrong before its first event is no more than an attempt."""
         events = EventStream(self._work.chosen.name, with_usage=self._work.body.wants_usage)
-        body = await client_of(node).generate(self._work.path, self._work.content, seconds)
+        client = client_of(node)
+        if self._call.reservation is not None:  # should the caller leave: the upstream bills what it began
+            self._count(events, self._call.reservation)
+        body = await client.generate(self._work.path, self._work.content, seconds)
         try:
             return await _first_events(body, events)
         except BaseException:

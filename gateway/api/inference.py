@@ -17,6 +17,7 @@ from gateway.engine_client import ClassifyReply, EmbedReply, ExtractReply, Reran
 from gateway.services.opened import Services
 from gateway.services.pools.node import Operation, Reply, Work
 from gateway.services.snapshot.entries import ModelEntry
+from gateway.services.upstreams.counts import GUESSED
 from policies.estimate import TokenEstimate
 
 Story = Callable[[Services, Call, Receive], Awaitable[Answer]]
@@ -53,6 +54,7 @@ async def ask(
     async with admitted(services, call, receive, chosen.model, chosen.name, tokens=tokens) as reservation:
         replies = [await call.waiting_for(_on_a_node(services, call, chosen.model, operation, work)) for work in queued]
         reservation.used = sum(map(tokens_of, replies))
+        call.estimated = any(isinstance(reply, GUESSED) for reply in replies)
     return replies
 
 

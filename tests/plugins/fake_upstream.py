@@ -69,9 +69,10 @@ class FakeUpstream:
             started.set()
             self.loop.run_forever()
             self.server.close()
-            for task in asyncio.all_tasks(self.loop):
-                task.cancel()
-            self.loop.run_until_complete(asyncio.sleep(0))
+            while tasks := asyncio.all_tasks(self.loop):  # one that accepts a connection begins another
+                for task in tasks:
+                    task.cancel()
+                self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             self.loop.close()
 
         self.thread = threading.Thread(target=run, name="fake upstream")
@@ -176,6 +177,8 @@ class FakeUpstream:
         }  # fmt: skip
         if body["model"] == "uncounted":
             del reply["usage"]
+        if body["model"] == "zeros":
+            reply["usage"] = dict.fromkeys(usage(), 0)
         await say(writer, reply)
 
     async def _stream(self, asked, writer):
@@ -183,10 +186,10 @@ class FakeUpstream:
         model = body["model"]
 
         def chunk(**choice):
-            choices = [{"index": 0, "finish_reason": None, **choice}] if choice else []
+            choices = [{"index": NUMBERS.get(model, 0), "finish_reason": None, **choice}] if choice else []
             told = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": choices}
             if body.get("stream_options", {}).get("include_usage") and model != "uncounted":
-                told["usage"] = None if choice else usage()
+                told["usage"] = dict.fromkeys(usage(), 0) if model == "zeros" else None if choice else usage()
             return b"data: " + json.dumps(told).encode() + b"\n\n"
 
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -214,6 +217,7 @@ class FakeUpstream:
             raise
 
 
+NUMBERS = {"unnumbered": None}
 NOT_A_NUMBER = base64.b64encode(struct.pack("<2f", 1, float("nan"))).decode()
 WRONG = {
     "refused": (401, {"error": {"message": f"Incorrect API key provided: {KEY}", "code": "invalid_api_key"}}, {}),
@@ -240,6 +244,7 @@ WRONG = {
     ),
     "endless-wait": (429, {"error": {"message": "Slow down"}}, {"retry-after": "nan"}),
     "packed": (200, {"data": []}, {"content-encoding": "gzip"}),
+    "sorry": (200, {"error": {"message": "No provider at 10.0.0.7", "code": 502}}, {}),
     "nojson": (200, "<html>hello</html>", {}),
 }  # fmt: skip
 
@@ -286,6 +291,7 @@ async def misbehaved(model, writer):
         case "dies":
             abort(writer)
         case "breaks":
+            await asyncio.sleep(0.05)  # with the first word in one piece it would be no beginning
             writer.write(piece(b'data: {"error": {"message": "CUDA error at 10.1.2.3", "code": 500}}\n\n'))
         case "endless":
             writer.write(piece(b"data: " + b"x" * 5_000_000))

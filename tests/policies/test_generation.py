@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,5 +37,17 @@ def test_lists_within_lists_without_end_do_not_break_it():
     deep = "x"
     for _ in range(900):
         deep = [deep]
-    assert prompt_bound([deep]) == 0
+    assert prompt_bound([deep]) == 1
     assert prompt_bound([None, True, 3, 1.5]) >= 0
+
+
+@pytest.mark.parametrize("kind", ["image_url", ["image_url"], {}])
+def test_a_text_that_calls_itself_a_picture_counts_for_its_bytes(kind):
+    assert prompt_bound([[{"role": "user", "type": kind, "content": "x" * 10_000}]]) > 10_000
+
+
+def test_a_text_is_counted_however_deep_it_lies():
+    tools = {"description": "x" * 10_000}
+    for _ in range(50):
+        tools = {"properties": tools}
+    assert prompt_bound([tools]) > 10_000

@@ -22,7 +22,7 @@ from gateway.engine_client import (
 from gateway.errors import EngineGone, GatewayError, RequestError
 from gateway.services.snapshot.entries import UpstreamEntry
 from gateway.services.upstreams import openai_wire, tei_wire
-from gateway.services.upstreams.counts import guessed, spread
+from gateway.services.upstreams.counts import GuessedEmbedReply, GuessedRerankReply, guessed, spread
 from gateway.services.upstreams.http import Streamed, UpstreamHttp
 from gateway.services.upstreams.replies import decoded
 from gateway.services.upstreams.status import status_of
@@ -53,11 +53,14 @@ class UpstreamClient:
         parts = [request.inputs[start : start + self._most] for start in range(0, len(request.inputs), self._most)]
         answers = await self._each(parts, lambda inputs: self._embed_part(request, inputs, patience))
         widths = {width for _, width, _ in answers}
-        return EmbedReply(
+        used = [used for _, _, used in answers]
+        return (GuessedEmbedReply if None in used else EmbedReply)(
             dimensions=max(widths, default=0),
             vectors=b"".join(data for data, _, _ in answers),
             token_counts=[
-                count for inputs, (_, _, used) in zip(parts, answers, strict=True) for count in spread(used, inputs)
+                count
+                for inputs, said in zip(parts, used, strict=True)
+                for count in spread(self._counted(said, inputs), inputs)
             ],
             truncated=[],
             timings=Timings(),
@@ -71,12 +74,14 @@ class UpstreamClient:
             answer = await self._asked(self._http.post("/rerank", openai_wire.rerank_body(request), patience))
             scores, used = openai_wire.scores(answer.body, len(request.documents))
             texts = [request.query, *request.documents]
-            return RerankReply(scores, self._counted(used, texts), [], Timings())
+            return _reply(scores, used, self._counted(used, texts))
         documents = request.documents
         parts = [documents[start : start + self._most] for start in range(0, len(documents), self._most)]
         answers = await self._each(parts, lambda texts: self._rerank_part(request, texts, patience))
         scores = [score for scores, _ in answers for score in scores]
-        return RerankReply(scores, sum(used for _, used in answers), [], Timings())
+        pairs = [[request.query + text for text in texts] for texts in parts]
+        counts = [self._counted(used, texts) for (_, used), texts in zip(answers, pairs, strict=True)]
+        return _reply(scores, None if any(used is None for _, used in answers) else 0, sum(counts))
 
     async def classify(self, _address: str, _request: ClassifyRequest, _patience: float, /) -> ClassifyReply:
         """Not on these wires."""
@@ -119,19 +124,21 @@ class UpstreamClient:
     def _most(self) -> int:
         return max(1, self._info.max_client_batch_size) if self._is_tei else openai_wire.MOST_INPUTS
 
-    async def _embed_part(self, request: EmbedRequest, inputs: list[str], patience: float) -> tuple[bytes, int, int]:
+    async def _embed_part(
+        self, request: EmbedRequest, inputs: list[str], patience: float
+    ) -> tuple[bytes, int, int | None]:
         if self._is_tei:
             answer = await self._asked(self._http.post("/embed", tei_wire.embed_body(request, inputs), patience))
             data, width = tei_wire.vectors(answer.body, len(inputs), request.dimensions)
-            return data, width, self._counted(tei_wire.tokens(answer.headers), inputs)
+            return data, width, tei_wire.tokens(answer.headers)
         answer = await self._asked(self._http.post("/embeddings", openai_wire.embed_body(request, inputs), patience))
-        data, width, used = openai_wire.vectors(answer.body, len(inputs), request.dimensions)
-        return data, width, self._counted(used, inputs)
+        return openai_wire.vectors(answer.body, len(inputs), request.dimensions)
 
-    async def _rerank_part(self, request: RerankRequest, texts: list[str], patience: float) -> tuple[list[float], int]:
+    async def _rerank_part(
+        self, request: RerankRequest, texts: list[str], patience: float
+    ) -> tuple[list[float], int | None]:
         answer = await self._asked(self._http.post("/rerank", tei_wire.rerank_body(request, texts), patience))
-        pairs = [request.query + text for text in texts]
-        return tei_wire.scores(answer.body, len(texts)), self._counted(tei_wire.tokens(answer.headers), pairs)
+        return tei_wire.scores(answer.body, len(texts)), tei_wire.tokens(answer.headers)
 
     async def _each(self, parts: Sequence[list[str]], ask: Callable[[list[str]], Awaitable[Part]]) -> list[Part]:
         """Every part's answer in order, a few at a time; the first that fails ends the others."""
@@ -191,6 +198,10 @@ def _check_is_plain(request: EmbedRequest, *, tei: bool) -> None:
         raise RequestError("The server behind this model knows no tasks.", param="task")
     if request.prompt_name is not None and not tei:
         raise RequestError("The server behind this model knows no prompts by name.", param="prompt_name")
+
+
+def _reply(scores: list[float], said: int | None, tokens: int) -> RerankReply:
+    return (GuessedRerankReply if said is None else RerankReply)(scores, tokens, [], Timings())
 
 
 def _unsupported(what: str) -> RequestError:

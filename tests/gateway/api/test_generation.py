@@ -116,7 +116,9 @@ def test_what_the_gateway_does_not_know_goes_on_as_it_is_and_nothing_of_the_call
     assert asked.headers["accept-encoding"] == "identity"
 
 
-@pytest.mark.parametrize("field", ["api_base", "base_url", "api_key", "extra_headers", "models", "fallbacks", "route"])
+@pytest.mark.parametrize(
+    "field", ["api_base", "api_key", "extra_headers", "models", "route", "extra_body", "lora_path"]
+)
 def test_a_caller_can_not_say_where_its_request_goes(gateway, caller, upstream, field):
     model = gateway.served_by(upstream, "chat")
     asked = len(upstream.asked)
@@ -186,7 +188,8 @@ def test_more_than_the_quota_could_ever_admit_is_refused_before_the_upstream_hea
     model = gateway.served_by(upstream, "chat")
     caller = gateway.caller(tokens=1000)
     asked = len(upstream.asked)
-    for body in ({"max_tokens": 2000}, {"max_tokens": 200, "n": 8}, {"max_completion_tokens": 2000}, {}):
+    both = {"max_tokens": 2000, "max_completion_tokens": 1}
+    for body in ({"max_tokens": 2000}, {"max_tokens": 200, "n": 8}, {"max_completion_tokens": 2000}, both, {}):
         reply = chat(gateway, caller, model, stream=stream, **body)
         assert (reply.status_code, reply.json()["error"]["type"]) == (400, "max_tokens_per_request")
     assert not [a for a in upstream.asked[asked:] if a.method == "POST"]
@@ -288,11 +291,14 @@ def test_an_upstream_that_breaks_off_before_the_first_token_is_replaced_by_anoth
         spare.stop()
 
 
-def test_without_the_upstreams_word_the_length_of_the_prompt_and_what_was_heard_is_paid(gateway, caller, upstream):
-    model = gateway.served_by(upstream, "uncounted")
+@pytest.mark.parametrize("source", ["uncounted", "zeros"])
+def test_without_the_upstreams_word_the_length_of_the_prompt_and_what_was_heard_is_paid(
+    gateway, caller, upstream, source
+):
+    model = gateway.served_by(upstream, source)
     streamed = chat(gateway, caller, model, stream=True)
     assert events(streamed.text)[-1] == "[DONE]"
-    assert chat(gateway, caller, model).status_code == 200
+    assert chat(gateway, caller, model).headers["x-shoal-usage"] == "estimated"
     by_stream, whole = (row.tokens for row in gateway.usage(caller))
     assert ANSWER < by_stream < 60
     assert ANSWER < whole < 60
@@ -347,3 +353,29 @@ def test_many_streams_side_by_side_do_not_mix(gateway, upstream):
     assert len({json.dumps(events(text)) for text in results}) == 1
     assert len(results) == 40
     assert all(sum(row.tokens for row in gateway.usage(c)) == 5 * (PROMPT + ANSWER) for c in callers)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_leaves_before_the_first_word_pays_for_the_prompt_that_the_upstream_began(gateway, upstream, stream):
+    model = gateway.served_by(upstream, "silent")
+    caller = gateway.caller(tokens=100_000)
+    body = {"model": model, "messages": [{"role": "user", "content": "x" * 4000}], "max_tokens": 10, "stream": stream}
+    asked = len(upstream.asked)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{gateway.url}/v1/chat/completions", headers=caller.headers, json=body, timeout=0.5)
+    assert [a for a in upstream.asked[asked:] if a.method == "POST"]
+    row = used(gateway, caller)
+    assert (row.status, row.tokens // 100) == (499, 10)
+
+
+def test_an_error_that_calls_itself_a_success_is_none(gateway, caller, upstream):
+    reply = chat(gateway, caller, gateway.served_by(upstream, "sorry"))
+    assert reply.status_code == 500
+    assert "10.0.0.7" not in reply.text
+    assert used(gateway, caller).tokens == 0
+
+
+def test_an_upstream_that_does_not_number_its_answers_is_understood(gateway, caller, upstream):
+    reply = chat(gateway, caller, gateway.served_by(upstream, "unnumbered"), stream=True)
+    assert events(reply.text)[-1] == "[DONE]"
+    assert used(gateway, caller).tokens == PROMPT + ANSWER

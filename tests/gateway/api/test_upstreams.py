@@ -149,8 +149,10 @@ def test_a_width_that_the_upstream_does_not_keep_to_is_refused(gateway, caller, 
 
 
 def test_without_the_upstreams_count_the_length_of_the_texts_is_counted(gateway, caller, upstream):
-    reply = embed(gateway, caller, gateway.served_by(upstream, "uncounted"), ["abcd" * 10, "x"]).json()
-    assert reply["usage"]["total_tokens"] == 13
+    reply = embed(gateway, caller, gateway.served_by(upstream, "uncounted"), ["abcd" * 10, "x"])
+    assert reply.json()["usage"]["total_tokens"] == 13
+    assert reply.headers["x-shoal-usage"] == "estimated"
+    assert "x-shoal-usage" not in embed(gateway, caller, gateway.served_by(upstream, "mini")).headers
 
 
 def test_quotas_and_allowlists_hold_in_front_of_upstreams(gateway, upstream):
