@@ -66,6 +66,12 @@ async def batches(session: AsyncSession, tenant_id: str, *, after: Batch | None,
     return (await session.scalars(chosen.order_by(*(part.desc() for part in order)).limit(limit))).all()
 
 
+async def unfinished_batches(session: AsyncSession, tenant_id: str) -> int:
+    """How many of a tenant's batches somebody has to work on."""
+    counted = select(func.count()).where(col(Batch.tenant_id) == tenant_id, col(Batch.status).in_(WORKING))
+    return int((await session.execute(counted)).scalar_one())
+
+
 async def reads_file(session: AsyncSession, tenant_id: str, file_id: str) -> str | None:
     """The batch of this tenant, if there is one, that still reads a file."""
     chosen = select(col(Batch.id)).where(

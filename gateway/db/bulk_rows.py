@@ -108,6 +108,13 @@ async def delete_ownerless_batches(session: AsyncSession) -> None:
     await session.execute(delete(Batch).where(~owned))
 
 
+async def delete_ended_batches(session: AsyncSession, before: datetime) -> None:
+    """Forget batches that ended so long ago, once their files are gone: whoever has these can look up what they are."""
+    kept = or_(*(col(File.id) == col(place) for place in (Batch.output_file_id, Batch.error_file_id)))
+    ended = and_(col(Batch.status).not_in(WORKING), col(Batch.ended_at) < before)
+    await session.execute(delete(Batch).where(ended, ~select(col(File.id)).where(kept).exists()))
+
+
 async def expire_abandoned(session: AsyncSession, before: datetime, moment: datetime) -> None:
     """End batches whose time ended long ago, and on which nobody could work: their storage is gone."""
     change = update(Batch).where(

@@ -15,6 +15,8 @@ INTERVAL = 30.0
 AT_ONCE = 100
 ABANDONED = timedelta(hours=1)
 """Behind its end, after which a batch that nobody could work on is taken to have expired."""
+REMEMBERED = timedelta(days=90)
+"""For which a batch that has ended can be looked up."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +51,7 @@ class Sweeper:
         async with self._database.transaction() as session:
             moment = await bulk_rows.now(session)
             await bulk_rows.delete_ownerless_batches(session)
+            await bulk_rows.delete_ended_batches(session, moment - REMEMBERED)
             await bulk_rows.expire_abandoned(session, moment - ABANDONED, moment)
         deleted = 0
         while some := await self._sweep_some():

@@ -7,11 +7,16 @@ import pytest
 from sqlalchemy import func
 from sqlmodel import select
 
+from gateway.db.bulk_rows import delete_files
 from gateway.db.tables import Batch, File, FilePart, UsageHour, UsageRecord
+from gateway.errors import RequestError
+from gateway.services.bulk import batches
 from gateway.services.bulk import held as held_module
 from gateway.services.bulk.answers import identity
 from gateway.services.bulk.batches import create_batch
 from gateway.services.bulk.held import HeldBatch, LeaseLost, Place, Step
+from gateway.services.bulk.local_storage import LocalStorage
+from gateway.services.bulk.sweeping import REMEMBERED, Sweeper
 from gateway.services.register.tenants import create_tenant, suspend_tenant
 from gateway.services.usage.event import UsageEvent
 
@@ -138,6 +143,38 @@ async def test_a_suspended_tenants_batch_waits_unless_it_only_has_to_end(databas
     async with database.transaction() as session:
         (await session.get(Batch, batch.id)).status = "cancelling"
     assert await HeldBatch.claim(database, "here", ()) is not None
+
+
+async def test_a_batch_is_forgotten_long_after_its_end_and_never_before_its_results(database, batch, tmp_path):
+    sweeper = Sweeper(database, LocalStorage.open(tmp_path))
+    held = await HeldBatch.claim(database, "here", ())
+    await held.begin(2, "m")
+    await held.advance(step(held, 0))
+    await held.end("completed", timedelta(days=1))
+
+    async def left(**values):
+        async with database.transaction() as session:
+            for name, value in values.items():
+                setattr(await session.get(Batch, batch.id), name, value)
+        await sweeper.sweep()
+        return await count(database, Batch)
+
+    assert await left(ended_at=datetime.now(UTC) - REMEMBERED - timedelta(days=1)) == 1  # its results are there
+    async with database.transaction() as session:
+        await delete_files(session, [held.row.output_file_id])
+    assert await left(ended_at=datetime.now(UTC) - REMEMBERED + timedelta(days=1)) == 1
+    assert await left(status="in_progress", ended_at=None) == 1
+    assert await left(status="completed", ended_at=datetime.now(UTC) - REMEMBERED - timedelta(days=1)) == 0
+
+
+async def test_a_tenant_has_so_many_batches_at_a_time(database, batch, tenant, monkeypatch):
+    monkeypatch.setattr(batches, "MOST_BATCHES", 2)
+    options = {"endpoint": "e", "input_file_id": "file-in", "labels": None, "output_lifetime": None, "most_stored": 99}
+    await create_batch(database, tenant, "key", **options)
+    with pytest.raises(RequestError, match="have not ended"):
+        await create_batch(database, tenant, "key", **options)
+    await (await HeldBatch.claim(database, "here", ())).end("failed", timedelta(days=1))
+    await create_batch(database, tenant, "key", **options)
 
 
 async def test_tenants_take_turns(database, actor, batch, tenant):
