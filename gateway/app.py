@@ -123,6 +123,7 @@ async def open_services(settings: GatewaySettings, tracer: Tracer = NO_TRACER) -
             policies=lambda: feed.current,
             metrics=metrics,
             longest_line=settings.max_body_bytes,
+            most_stored=settings.max_stored_bytes,
         )
         bulk = await stack.enter_async_context(open_bulk(bench))
         yield Services(

@@ -36,6 +36,8 @@ class Bench:
     policies: Callable[[], PolicySnapshot]
     metrics: GatewayMetrics
     longest_line: int
+    most_stored: int
+    """Bytes that the files of one tenant may take together."""
 
 
 async def firmly(batch_id: str, work: Callable[[], Awaitable[Result]]) -> Result:

@@ -154,6 +154,11 @@ class HeldBatch:
                 else:
                     await bulk_rows.delete_files(session, [file_id])
 
+    async def stored_bytes(self) -> int:
+        """What all files of the tenant take together."""
+        async with self._database.reading() as session:
+            return await bulk_queries.stored_bytes(session, self.row.tenant_id)
+
     async def parts_of(self, file_id: str) -> Sequence[FilePart]:
         """What a file consists of."""
         async with self._database.reading() as session:

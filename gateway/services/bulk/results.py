@@ -8,7 +8,7 @@ import structlog
 
 from gateway.db.tables import FilePart
 from gateway.services.bulk.bench import Bench, firmly
-from gateway.services.bulk.files import LIFETIME, part_key
+from gateway.services.bulk.files import LIFETIME, check_room, part_key
 from gateway.services.bulk.held import HeldBatch, LeaseLost, Place, Step
 from gateway.services.usage.event import UsageEvent
 
@@ -32,8 +32,13 @@ class Results:
         tokens: int = 0,
         usage: Sequence[UsageEvent] = (),
     ) -> None:
-        """Add lines that belong to the input from where the last step ended up to `end`. Raises LeaseLost."""
+        """Add lines that belong to the input from where the last step ended up to `end`.
+
+        Raises LeaseLost, and RequestError where the tenant's files would take more than they may.
+        """
         row = self._held.row
+        more = sum(map(len, output)) + sum(map(len, failures))
+        check_room(await self._firmly(self._held.stored_bytes), more, self._bench.most_stored)
         parts = []
         for file_id, lines in ((row.output_file_id, output), (row.error_file_id, failures)):
             if lines:

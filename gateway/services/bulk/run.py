@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import structlog
 
 from gateway.db.tables import Batch
+from gateway.errors import RequestError
 from gateway.services.bulk.answers import OK, Answer, expired_line, line_of, usage_of
 from gateway.services.bulk.asking import Asking, KeyEnded
 from gateway.services.bulk.bench import Bench, firmly
@@ -118,6 +119,8 @@ class Run:
             await self._results.end("completed")
         except ObjectMissing:
             await self._results.end("failed", [_error("input_file_missing", "The input file is not there any more.")])
+        except RequestError as error:  # there is no room for more results
+            await self._results.end("failed", [_error(error.code or error.type, error.message)])
 
     async def _validate(self) -> bool:
         """Whether the input is good; where it is not, the batch has ended."""
@@ -168,8 +171,8 @@ class Run:
         if self._held.row.status == "in_progress":
             try:
                 await self._firmly(self._write_off)
-            except ObjectMissing:
-                log.warning("the input of an expired batch is gone", batch=self._held.row.id)
+            except (ObjectMissing, RequestError) as error:
+                log.warning("an expired batch ends early", batch=self._held.row.id, why=str(error))
         await self._results.end("expired")
 
     async def _write_off(self) -> None:

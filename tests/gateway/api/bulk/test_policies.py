@@ -6,7 +6,7 @@ import pytest
 from sqlmodel import select
 
 from gateway.db.tables import Batch, File, UsageHour
-from gateway.services.bulk import asking, worker
+from gateway.services.bulk import asking, run, worker
 from gateway.services.register import grants, keys, quotas, rotation, tenants
 
 
@@ -95,6 +95,21 @@ def held_up(gateway_under_test, client_of, line, start):
     made = start(client, [line("a"), line("b")])
     gateway_under_test.wait_until(lambda: client.batches.retrieve(made.id).status == "in_progress")
     return limited, client, made
+
+
+def test_results_take_no_more_room_than_a_tenant_has(gateway_under_test, client, line, start, ended, read, monkeypatch):
+    monkeypatch.setattr(run, "WINDOW", 1)
+    bench = gateway_under_test.services.bulk.worker._bench
+    usual = bench.most_stored
+    object.__setattr__(bench, "most_stored", 300_000)
+    try:
+        batch = ended(client, start(client, [line(f"r{number}", encoding_format="base64") for number in range(1000)]))
+    finally:
+        object.__setattr__(bench, "most_stored", usual)
+    assert (batch.status, batch.errors.data[0].code) == ("failed", "storage_limit_exceeded")
+    assert 0 < batch.request_counts.completed < 1000
+    assert len(read(client, batch.output_file_id)) == batch.request_counts.completed
+    assert sum(file.bytes for file in client.files.list()) <= 300_000
 
 
 def test_batches_that_can_not_go_on_leave_their_places_to_others(
