@@ -51,6 +51,16 @@ def test_a_secret_key_that_was_cut_short_is_said_and_left_as_it_is(folder) -> No
     assert (folder.path / "secret.key").read_bytes() == b"short"
 
 
+def test_keys_that_are_there_need_no_room_on_the_disk(folder, monkeypatch) -> None:
+    kept = folder.session_key(), folder.secret_key()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data_folder, "write_private", full)
+    assert (folder.session_key(), folder.secret_key()) == kept
+
+
 def test_a_file_that_could_not_be_written_is_not_there(folder, monkeypatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
