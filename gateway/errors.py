@@ -30,6 +30,7 @@ GatewayError
     ├── ModelLoading            503  on its way
     ├── StorageUnusable         503  files can not be kept where the operator said
     └── EngineGone              503  the node broke off; another one may serve the same request
+        └── UpstreamRefuses     503  our key or account there is no good; waiting does not help
 
 The texts are OpenAI's where clients classify errors by text (`reference: clients.md §6`).
 """
@@ -287,6 +288,20 @@ class EngineGone(Unavailable):
     ) -> None:
         super().__init__(message, code=code, retry_after=retry_after)
         self.reason = reason
+        self.answered = False
+        """Whether it answered, if only with a failure: any request may have one, and it is no proof that it is away."""
+
+
+class UpstreamRefuses(EngineGone):
+    """An upstream does not accept this gateway: its operator must do something."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(
+            "The server behind this model does not accept this service. Please ask the operator of this service.",
+            code="upstream_refuses",
+            reason=reason,
+        )
+        self.answered, self.should_retry = True, False
 
 
 class StorageUnusable(Unavailable):

@@ -18,7 +18,7 @@ from gateway.api.generation_work import Generation, client_of, tokens_used
 from gateway.api.model_choice import key_of
 from gateway.api.urgency import time_left
 from gateway.call import Call, Stream
-from gateway.errors import ClientGone, GatewayError, Unavailable, error_body
+from gateway.errors import ClientGone, EngineGone, GatewayError, Unavailable, error_body
 from gateway.services.opened import Services
 from gateway.services.pools.node import Node
 from gateway.services.quota.reserving import Reservation
@@ -115,7 +115,7 @@ class GeneratedStream:
         except EventTooLong as error:
             raise away("sends an event that does not end") from error
         if not events.complete:
-            raise away("ended a stream before its end" if not events.failed else "broke off a stream with an error")
+            raise _ended("ended a stream before its end" if not events.failed else "broke off a stream with an error")
 
     async def _send(self, event: bytes, events: EventStream, reservation: Reservation, send: Send) -> None:
         self._count(events, reservation)
@@ -140,7 +140,7 @@ class GeneratedStream:
 
 async def _first_events(body: Streamed, events: EventStream) -> Begun:
     if not body.is_events:
-        raise away("answers a stream with something else")
+        raise _ended("answers a stream with something else")
     pieces = body.pieces()
     try:
         async for piece in pieces:
@@ -151,4 +151,11 @@ async def _first_events(body: Streamed, events: EventStream) -> Begun:
                 return Begun(body, pieces, events, first)
     except EventTooLong as error:
         raise away("sends an event that does not end") from error
-    raise away("broke off a stream with an error" if events.failed else "ended a stream before its beginning")
+    raise _ended("broke off a stream with an error" if events.failed else "ended a stream before its beginning")
+
+
+def _ended(how: str) -> EngineGone:
+    """An end that one request has had, which says nothing of others."""
+    error = away(how)
+    error.answered = True
+    return error

@@ -69,6 +69,7 @@ class FakeUpstream:
             started.set()
             self.loop.run_forever()
             self.server.close()
+            self.loop.run_until_complete(asyncio.sleep(0.01))  # what was accepted becomes a task
             while tasks := asyncio.all_tasks(self.loop):  # one that accepts a connection begins another
                 for task in tasks:
                     task.cancel()
@@ -244,6 +245,7 @@ WRONG = {
     ),
     "endless-wait": (429, {"error": {"message": "Slow down"}}, {"retry-after": "nan"}),
     "packed": (200, {"data": []}, {"content-encoding": "gzip"}),
+    "forbidden": (403, {"error": {"message": "Blocked by the firewall at 10.0.0.7"}}, {}),
     "sorry": (200, {"error": {"message": "No provider at 10.0.0.7", "code": 502}}, {}),
     "nojson": (200, "<html>hello</html>", {}),
 }  # fmt: skip

@@ -36,7 +36,9 @@ async def attempt(
         raise EngineGone("The engine node does not answer; please try again.", retry_after=1.0) from None
     except EngineGone as error:
         failed = None if error.code == "draining" else True
-        if failed:
+        if error.answered:
+            node.look.set()
+        elif failed:
             following.broke_off(node, pool, error.for_operators)
         else:
             following.leaves(node, pool)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from gateway.errors import EngineGone, EngineOverloaded
+from gateway.errors import EngineGone, EngineOverloaded, UpstreamRefuses
 from gateway.observability import GatewayMetrics
 from gateway.services.pools.attempt import Call, attempt
 from gateway.services.pools.discovery import Discovery, Resolve, Service, resolve
@@ -146,11 +146,13 @@ class NodeDirectory:
             return await attempt(known, node, model_id, call, deadline, self._following)
         except (EngineGone, EngineOverloaded) as error:
             other = known.choose(model_id, adapter, node)
-            if loop.time() >= deadline or (other is None and isinstance(error, EngineOverloaded)):
+            if loop.time() >= deadline or (other is None and isinstance(error, (EngineOverloaded, UpstreamRefuses))):
                 raise
         other = other or await self._patience.wait(known, model_id, adapter, deadline)
         try:
             return await attempt(known, other, model_id, call, deadline, self._following)
+        except UpstreamRefuses:
+            raise
         except EngineGone:
             raise self._patience.no_node(known.name) from None
 
@@ -179,7 +181,8 @@ class NodeDirectory:
             failed = False
         except EngineGone as error:
             failed = True
-            self._following.broke_off(used, known, error.for_operators)
+            if not error.answered:
+                self._following.broke_off(used, known, error.for_operators)
             raise
         finally:
             known.end(used, ticket, failed=failed)

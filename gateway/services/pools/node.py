@@ -105,6 +105,8 @@ class Node:
     """Whether it takes requests."""
     failure: str | None = "not asked yet"
     """Why it is not healthy."""
+    refuses: bool = False
+    """Whether it answered the last look with that it does not accept this gateway."""
     unanswered: int = 0
     """Looks in a row that it took too long to answer."""
     calls: set[asyncio.Timeout] = field(default_factory=set)

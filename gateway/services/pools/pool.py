@@ -53,6 +53,11 @@ class Pool:
         """Nodes that take requests."""
         return self._fleet.healthy
 
+    @property
+    def refuses(self) -> bool:
+        """Whether every node said that it does not accept this gateway: no wait helps."""
+        return bool(self._nodes) and all(node.refuses for node in self)
+
     def add(self, node: Node) -> None:
         """Have a node; it takes requests from when it is healthy."""
         self._nodes[node.name] = node

@@ -19,7 +19,7 @@ from gateway.engine_client import (
     RerankRequest,
     Timings,
 )
-from gateway.errors import EngineGone, GatewayError, RequestError
+from gateway.errors import EngineGone, GatewayError, RequestError, UpstreamRefuses
 from gateway.services.snapshot.entries import UpstreamEntry
 from gateway.services.upstreams import openai_wire, tei_wire
 from gateway.services.upstreams.counts import GuessedEmbedReply, GuessedRerankReply, guessed, spread
@@ -44,6 +44,8 @@ class UpstreamClient:
         self._http = http
         self._info = tei_wire.Info()
         self._seen: tuple[float, NodeStatus] | None = None
+        self._refused: tuple[float, str | None] | None = None
+        """When it said, and how, that it does not accept us: it is not asked again and again."""
         self._counts = True
         """Whether it says what it used, as far as is known."""
 
@@ -103,7 +105,13 @@ class UpstreamClient:
         """Whether it is there and takes our credential, and which models it says it has."""
         if self._seen is not None and monotonic() - self._seen[0] < GOOD_FOR:
             return self._seen[1]
-        version, names = await (self._look_at_tei(patience) if self._is_tei else self._look_at_openai(patience))
+        if self._refused is not None and monotonic() - self._refused[0] < GOOD_FOR:
+            raise UpstreamRefuses(self._refused[1])
+        try:
+            version, names = await (self._look_at_tei(patience) if self._is_tei else self._look_at_openai(patience))
+        except UpstreamRefuses as error:
+            self._refused = monotonic(), error.reason
+            raise
         status = status_of(version, names)
         self._seen = monotonic(), status
         return status
@@ -161,15 +169,16 @@ class UpstreamClient:
         """An upstream that breaks off is looked at anew, not taken for well because it was a moment ago."""
         try:
             return await asking
-        except EngineGone:
+        except EngineGone as error:
             self._seen = None
+            log.warning("an upstream failed at a request", upstream=self.upstream.id, reason=error.for_operators)
             raise
 
     async def _look_at_openai(self, patience: float) -> tuple[str, list[str]]:
         try:
             return "", [model.id for model in await self.listed(patience)]
         except GatewayError as error:
-            if error.status not in {400, 404, 500} or isinstance(error, EngineGone):
+            if error.status not in {400, 404, 429, 500} or isinstance(error, EngineGone):
                 raise
             return "", []  # it is there, and lists no models: not every server does
 

@@ -8,6 +8,8 @@ import openai
 import pytest
 from fake_upstream import KEY, WORDS
 
+from gateway.services.register import models
+
 ASK = [{"role": "user", "content": "What do herring do?"}]
 TEXT = "".join(WORDS)
 PROMPT, ANSWER = 11, len(WORDS)
@@ -278,8 +280,6 @@ def test_an_upstream_that_breaks_off_before_the_first_token_is_replaced_by_anoth
         pool = "up-replaced"
         gateway.upstream(pool, upstream.url, key=upstream.key)
         gateway.upstream(pool, spare.url, key=spare.key)
-        from gateway.services.register import models
-
         gateway.change(models.add_model, models.NewModel(id="up/replaced", source="stillborn", pool=pool))
         for server in (upstream, spare):
             server.asked.clear()
@@ -308,7 +308,8 @@ def test_without_the_upstreams_word_the_length_of_the_prompt_and_what_was_heard_
 @pytest.mark.parametrize(
     ("source", "status", "code"),
     [
-        ("refused", 503, "no_engine_node"), ("poor", 503, "no_engine_node"), ("moved", 503, "no_engine_node"),
+        ("refused", 503, "upstream_refuses"), ("poor", 503, "upstream_refuses"), ("moved", 503, "upstream_refuses"),
+        ("forbidden", 500, "model_unusable"),
         ("failing", 503, "no_engine_node"), ("dead", 503, "no_engine_node"), ("busy", 429, "engine_overloaded"),
         ("unknown", 500, "model_unusable"), ("picky", 400, None), ("endless-wait", 429, "engine_overloaded"),
         ("packed", 503, "no_engine_node"),
@@ -329,12 +330,37 @@ def test_refusals_of_an_upstream_are_told_without_its_secrets(gateway, caller, u
 
 
 def test_operators_see_why_an_upstream_is_not_used(gateway, caller, upstream):
-    model = gateway.served_by(upstream, "refused")
-    assert chat(gateway, caller, model).status_code == 503
     made = gateway.upstream("up-wrong-key", upstream.url, key="sk-some-wrong-credential-0000")
     (node,) = gateway.services.nodes.pools["up-wrong-key"]
     assert "does not accept the credential" in node.failure
     assert made.id in node.name
+
+
+def test_nobody_waits_for_an_upstream_that_does_not_accept_our_key(gateway, caller, upstream):
+    gateway.upstream("up-locked", upstream.url, key="sk-another-wrong-credential-0000")
+    gateway.change(models.add_model, models.NewModel(id="up/locked", source="chat", pool="up-locked"))
+    asked = len(upstream.asked)
+    for stream in (False, True):
+        reply = chat(gateway, caller, "up/locked", stream=stream)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "upstream_refuses")
+        assert reply.headers["x-should-retry"] == "false"
+    assert not [
+        a for a in upstream.asked[asked:] if a.headers["authorization"].endswith("another-wrong-credential-0000")
+    ]
+
+
+@pytest.mark.parametrize("source", ["failing", "forbidden", "refused", "sorry"])
+def test_a_request_at_which_an_upstream_fails_closes_it_to_nobody_else(gateway, caller, upstream, source):
+    pool = f"up-shared-{source}"
+    gateway.upstream(pool, upstream.url, key=upstream.key)
+    for name in (source, "chat"):
+        gateway.change(models.add_model, models.NewModel(id=f"{pool}/{name}", source=name, pool=pool))
+    (node,) = gateway.services.nodes.pools[pool]
+    gateway.wait_until(lambda: node.healthy)
+    for _ in range(10):
+        assert chat(gateway, caller, f"{pool}/{source}").status_code >= 500
+        assert node.healthy
+    assert chat(gateway, caller, f"{pool}/chat").status_code == 200
 
 
 def test_many_streams_side_by_side_do_not_mix(gateway, upstream):
