@@ -25,7 +25,7 @@ from gateway.errors import (
     Unavailable,
     error_body,
 )
-from gateway.services.bulk.allowance import Allowance
+from gateway.services.bulk.allowance import Allowances
 from gateway.services.bulk.answers import OK, Answer
 from gateway.services.bulk.breathing import Breather
 from gateway.services.bulk.checking import DECODE
@@ -60,14 +60,14 @@ class Asking:
         self,
         wire: LineWire,
         quota: Quota,
-        allowance: Allowance,
+        allowances: Allowances,
         policies: Callable[[], PolicySnapshot],
         tenant_id: str,
         key_id: str,
     ) -> None:
         self._wire = wire
         self._quota = quota
-        self._allowance = allowance
+        self._allowances = allowances
         self._policies = policies
         self._tenant_id = tenant_id
         self._key_id = key_id
@@ -118,7 +118,7 @@ class Asking:
         cost = sum(item.work.cost for item in group)
         request = msgspec.structs.replace(together(group), flow=key.tenant.id, weight=key.tenant.weight, lane="bulk")
         reserving = self._quota.reserve(key, work.model.names, model=work.name, tokens=cost, requests=len(group))
-        async with self._allowance.taken(cost), reserving as reservation:
+        async with self._allowances.of(work.model.pool).taken(cost), reserving as reservation:
             reply = await self._wire.ask(work.model, request)
             reservation.used = sum(reply.token_counts)
         self.answered_at = monotonic()

@@ -10,7 +10,7 @@ import structlog
 from gateway.db.session import Database
 from gateway.errors import StorageFull, Unavailable
 from gateway.observability import GatewayMetrics
-from gateway.services.bulk.allowance import Allowance
+from gateway.services.bulk.allowance import Allowances
 from gateway.services.bulk.storage import FileStorage
 from gateway.services.bulk.wire import LineWire
 from gateway.services.quota.reserving import Quota
@@ -32,7 +32,7 @@ class Bench:
     storage: FileStorage
     wire: LineWire
     quota: Quota
-    allowance: Allowance
+    allowances: Allowances
     policies: Callable[[], PolicySnapshot]
     metrics: GatewayMetrics
     longest_line: int

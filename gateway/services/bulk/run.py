@@ -40,7 +40,7 @@ class Run:
         self._read_at = monotonic()
         row = held.row
         self._results = Results(held, bench)
-        self._asking = Asking(bench.wire, bench.quota, bench.allowance, bench.policies, row.tenant_id, row.key_id)
+        self._asking = Asking(bench.wire, bench.quota, bench.allowances, bench.policies, row.tenant_id, row.key_id)
 
     @property
     def tenant_id(self) -> str:

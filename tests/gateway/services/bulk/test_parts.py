@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.engine_client import EmbedReply, EmbedRequest, ModelRef
 from gateway.errors import CostTooHigh, EngineFailed, EngineOverloaded, QuotaExceeded, QuotaSpent, Unavailable
-from gateway.services.bulk.allowance import Allowance
+from gateway.services.bulk.allowance import Allowance, Allowances
 from gateway.services.bulk.asking import TRIES, waiting
 from gateway.services.bulk.breathing import TURN, Breather
 from gateway.services.bulk.grouping import GROUP_COST, GROUP_INPUTS, Item, apart, groups, together
@@ -153,6 +153,19 @@ def test_tokens_are_shared_in_the_order_of_asking_and_none_is_lost():
         assert most <= 100
         async with asyncio.timeout(1), allowance.taken(100):
             pass
+
+    asyncio.run(play())
+
+
+def test_what_waits_at_one_pool_holds_nobody_up_at_another():
+    async def play():
+        allowances = Allowances(100)
+        async with allowances.of("away").taken(100), asyncio.timeout(1):
+            async with allowances.of("here").taken(100):
+                pass
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01), allowances.of("away").taken(1):
+                    pass
 
     asyncio.run(play())
 
