@@ -26,19 +26,45 @@ def test_without_a_collector_nothing_is_recorded():
     assert not NO_TRACER.request("GET", f"00-{'1' * 32}-{'2' * 16}-01").recorded
 
 
-def test_a_gateway_without_traces_loads_no_library_for_them():
-    look = (
-        "import sys, shoal.gateway_process, shoal.commands.gateway\n"
-        "print('HEAVY', {'opentelemetry', 'google.protobuf', 'torch'} & set(sys.modules))"
-    )
+@pytest.mark.parametrize(
+    ("modules", "opening"),
+    [
+        ("shoal.gateway_process, shoal.commands.gateway, shoal.commands.serve", "gateway_tracing"),
+        ("shoal.commands.engine, engine.runtime, engine.server", "node_tracing"),
+    ],
+)
+def test_without_a_collector_no_library_for_traces_is_loaded(modules, opening):
+    look = f"""
+import asyncio, sys, {modules}
+from shoal.tracing.opened import {opening} as opening
+
+async def work():
+    async with opening(None):
+        print("LOADED", {{"opentelemetry", "google.protobuf", "requests"}} & set(sys.modules))
+
+asyncio.run(work())"""
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-    assert "HEAVY set()" in done.stdout
+    assert "LOADED set()" in done.stdout
 
 
-def test_where_the_extra_is_missing_it_says_which(monkeypatch):
-    monkeypatch.setitem(sys.modules, "shoal.tracing.otlp", None)
+def test_a_gateway_loads_no_torch():
+    look = "import sys, shoal.gateway_process, shoal.commands.gateway; print('LOADED', 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert "LOADED False" in done.stdout
+
+
+@pytest.mark.parametrize("opening", [gateway_tracing, node_tracing])
+def test_where_the_extra_is_missing_it_says_which(monkeypatch, opening):
+    for module in ("delivery", "tracer"):
+        monkeypatch.delitem(sys.modules, f"shoal.tracing.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+
+    async def work():
+        async with opening(TracingSettings(endpoint=ENDPOINT)):
+            pytest.fail("it has opened")
+
     with pytest.raises(StartFailure, match=r"shoal-server\[otel\]"):
-        asyncio.run(opened(TracingSettings(endpoint=ENDPOINT)))
+        asyncio.run(work())
 
 
 def test_headers_are_written_as_opentelemetry_writes_them():
