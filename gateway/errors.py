@@ -10,6 +10,7 @@ GatewayError
 ├── NotFound                    404
 │   ├── ModelNotFound           404  unknown and forbidden alike
 │   ├── FileNotThere            404  the same of files
+│   ├── FileContentGone         404  the file is known, its bytes are no more
 │   ├── BatchNotThere           404  and of batches
 │   └── RouteNotFound           404
 ├── MethodNotAllowed            405
@@ -143,6 +144,17 @@ class FileNotThere(NotFound):
 
     def __init__(self, file_id: str, param: str = "id") -> None:
         super().__init__(f"No such File object: {file_id}", code="file_not_found", param=param)
+
+
+class FileContentGone(NotFound):
+    """The file is known, and its bytes are not where they were kept."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(
+            f"The content of the file {file_id} is lost; please upload it, or run its batch, again.",
+            code="file_content_gone",
+            param="id",
+        )
 
 
 class BatchNotThere(NotFound):
