@@ -43,8 +43,11 @@ class Stretch(NamedTuple):
     end: Place
 
 
-async def stretches(content: AsyncIterator[bytes], start: Place, longest: int) -> AsyncIterator[Stretch]:
-    """The lines of an input from `start` on, which `content` begins at. Raises LineTooLong."""
+async def stretches(content: AsyncIterator[bytes], start: Place, longest: int | None) -> AsyncIterator[Stretch]:
+    """The lines of an input from `start` on, which `content` begins at.
+
+    Raises LineTooLong, unless `longest` is None: then somebody has looked through them before.
+    """
     lines: list[Line] = []
     size = 0
     place = start
@@ -53,7 +56,7 @@ async def stretches(content: AsyncIterator[bytes], start: Place, longest: int) -
     async for piece in content:
         breather.begin()
         for number, raw in enumerate(_raw_lines(rest, piece)):
-            if len(raw) > longest:
+            if longest is not None and len(raw) > longest:
                 raise LineTooLong
             place, text = _read(place, raw)
             if text:
@@ -65,7 +68,7 @@ async def stretches(content: AsyncIterator[bytes], start: Place, longest: int) -
                 breather.begin()
             elif number % AT_ONCE == 0:  # a file may consist of line ends alone
                 await breather.breathe()
-        if len(rest) > longest:
+        if longest is not None and len(rest) > longest:
             raise LineTooLong
     if rest:
         place, text = _read(place, bytes(rest))

@@ -126,7 +126,7 @@ class Run:
         """Whether the input is good; where it is not, the batch has ended."""
         row, bench = self._held.row, self._bench
         findings = await look_through(
-            self._stretches(Place()), bench.wire, row.endpoint, bench.policies(), self._asking.key()
+            self._stretches(Place(), bench.longest_line), bench.wire, row.endpoint, bench.policies(), self._asking.key()
         )
         if findings.errors:
             await self._results.end("failed", findings.errors)
@@ -180,12 +180,12 @@ class Run:
             named = [(line.number, DECODE(line.content).custom_id) for line in stretch.lines]
             await self._results.step(stretch.end, failures=[expired_line(self._held.row.id, *line) for line in named])
 
-    async def _stretches(self, start: Place) -> AsyncIterator[Stretch]:
+    async def _stretches(self, start: Place, longest: int | None = None) -> AsyncIterator[Stretch]:
         parts = await self._held.parts_of(self._held.row.input_file_id)
         if not parts:
             raise ObjectMissing(self._held.row.input_file_id)
         content = content_of(self._bench.storage, parts, start.position)
-        async for stretch in stretches(content, start, self._bench.longest_line):
+        async for stretch in stretches(content, start, longest):
             self._read_at = monotonic()
             yield stretch
 

@@ -142,6 +142,32 @@ def test_a_key_that_took_its_place_goes_on(gateway_under_test, held_up, client_o
     assert ended(client_of(other.key), made).status == "completed"
 
 
+def test_a_line_that_became_too_long_fails_alone(gateway_under_test, client_of, line, start, ended, read):
+    limited = gateway_under_test.caller(requests=1)
+    assert gateway_under_test.embed(limited, {"input": "x"}).status_code == 200
+    client = client_of(limited)
+    made = start(client, [line("a"), line("long", "x" * 500_000), line("b")])
+    gateway_under_test.wait_until(lambda: client.batches.retrieve(made.id).status == "in_progress")
+    gateway_under_test.change(tenants.suspend_tenant, limited.tenant)
+    gateway_under_test.wait_until(lambda: rows(gateway_under_test, Batch, id=made.id)[0].worker is None)
+    changed = (gateway_under_test.services.settings, "max_body_bytes"), (
+        gateway_under_test.services.bulk.worker._bench, "longest_line",
+    )  # fmt: skip
+    for where, name in changed:
+        object.__setattr__(where, name, 100_000)
+    try:
+        gateway_under_test.change(quotas.set_quota, limited.tenant, {"requests": 100_000})
+        gateway_under_test.change(tenants.resume_tenant, limited.tenant)
+        batch = ended(client, made)
+    finally:
+        for where, name in changed:
+            object.__setattr__(where, name, 1_000_000)
+    assert (batch.status, batch.request_counts.completed, batch.request_counts.failed) == ("completed", 2, 1)
+    (failure,) = read(client, batch.error_file_id)
+    assert (failure["custom_id"], failure["response"]["status_code"]) == ("long", 413)
+    assert failure["response"]["body"]["error"]["code"] == "request_too_large"
+
+
 def test_a_suspended_tenants_batch_rests_until_it_is_resumed(gateway_under_test, held_up, ended):
     limited, client, made = held_up
     gateway_under_test.change(tenants.suspend_tenant, limited.tenant)
