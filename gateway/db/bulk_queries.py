@@ -1,7 +1,7 @@
 """Every SELECT of files and batches that a tenant asks for, with the tenant in the signature."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +11,9 @@ from gateway.db.tables import Batch, File, FilePart, Tenant
 
 WORKING = ("validating", "in_progress", "finalizing", "cancelling")
 """Statuses of batches that somebody has to work on."""
+
+UNREACHABLE = timedelta(days=7)
+"""For which a file that was to be deleted counts at most; where its storage is there, it goes within a minute."""
 
 
 async def file(session: AsyncSession, tenant_id: str, file_id: str) -> File | None:
@@ -38,8 +41,13 @@ async def files(
 
 
 async def stored_bytes(session: AsyncSession, tenant_id: str) -> int:
-    """What all files of a tenant take together, those that batches are still writing included."""
-    total = select(func.coalesce(func.sum(col(File.bytes)), 0)).where(col(File.tenant_id) == tenant_id)
+    """What all files of a tenant take together, those that batches are still writing included.
+
+    Not what was to be deleted long ago: nobody reaches its storage, and its tenant can do nothing about it.
+    """
+    long_ago = datetime.now(UTC) - UNREACHABLE
+    over = func.coalesce(col(File.deleted_at), col(File.expires_at), datetime.now(UTC)) < long_ago
+    total = select(func.coalesce(func.sum(col(File.bytes)), 0)).where(col(File.tenant_id) == tenant_id, ~over)
     return int((await session.execute(total)).scalar_one())
 
 

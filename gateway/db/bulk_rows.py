@@ -5,7 +5,7 @@ every write: one that was lost changes nothing any more.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Update, and_, case, delete, func, or_, select, update
@@ -90,12 +90,6 @@ async def grow_file(session: AsyncSession, part: FilePart) -> None:
     await session.execute(grown)
 
 
-async def publish_file(session: AsyncSession, file_id: str, *, created: datetime, expires: datetime | None) -> None:
-    """Let a file be seen that was being written."""
-    shown = update(File).where(col(File.id) == file_id).values(ready=True, created_at=created, expires_at=expires)
-    await session.execute(shown)
-
-
 async def delete_files(session: AsyncSession, ids: Sequence[str]) -> None:
     """Forget files whose bytes are gone."""
     await session.execute(delete(FilePart).where(col(FilePart.file_id).in_(ids)))
@@ -115,14 +109,24 @@ async def delete_ended_batches(session: AsyncSession, before: datetime) -> None:
     await session.execute(delete(Batch).where(ended, ~select(col(File.id)).where(kept).exists()))
 
 
-async def expire_abandoned(session: AsyncSession, before: datetime, moment: datetime) -> None:
-    """End batches whose time ended long ago, and on which nobody could work: their storage is gone."""
-    change = update(Batch).where(
+async def abandoned(session: AsyncSession, before: datetime, moment: datetime, *, limit: int) -> Sequence[Batch]:
+    """Batches, to be ended, whose time ended long ago, and on which nobody could work: their storage is gone."""
+    chosen = select(Batch).where(
         col(Batch.status).in_(WORKING),
         col(Batch.expires_at) < before,
         or_(col(Batch.lease_until).is_(None), col(Batch.lease_until) < moment),
     )
-    await session.execute(change.values(status="expired", ended_at=moment))
+    return (await session.scalars(chosen.limit(limit).with_for_update(skip_locked=True))).all()
+
+
+async def end_results(session: AsyncSession, batch: Batch, moment: datetime, lifetime: timedelta) -> None:
+    """Let the files of a batch be seen that have lines, and forget those that have none."""
+    for file_id, lines in ((batch.output_file_id, batch.completed), (batch.error_file_id, batch.failed)):
+        if lines:
+            shown = update(File).where(col(File.id) == file_id)
+            await session.execute(shown.values(ready=True, created_at=moment, expires_at=moment + lifetime))
+        else:
+            await delete_files(session, [file_id])
 
 
 async def _changed(session: AsyncSession, change: Update) -> bool:

@@ -147,12 +147,7 @@ class HeldBatch:
         values = {"status": status, "ended_at": moment, "errors": errors, "worker": None, "lease_until": None}
         async with self._database.transaction() as session:
             await self._change(session, values)
-            row = await self._current(session)
-            for file_id, lines in ((row.output_file_id, row.completed), (row.error_file_id, row.failed)):
-                if lines:
-                    await bulk_rows.publish_file(session, file_id, created=moment, expires=moment + lifetime)
-                else:
-                    await bulk_rows.delete_files(session, [file_id])
+            await bulk_rows.end_results(session, await self._current(session), moment, lifetime)
 
     async def stored_bytes(self) -> int:
         """What all files of the tenant take together."""

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from gateway.db.tables import FilePart
+from gateway.db.tables import Batch, FilePart
 from gateway.services.bulk.bench import Bench, firmly
 from gateway.services.bulk.files import LIFETIME, check_room, part_key
 from gateway.services.bulk.held import HeldBatch, LeaseLost, Place, Step
@@ -60,8 +60,7 @@ class Results:
         """Leave nothing in the storage that does not count, and be done."""
         row = self._held.row
         await self._firmly(self._delete_strays)
-        lifetime = LIFETIME if row.output_lifetime is None else timedelta(seconds=row.output_lifetime)
-        await self._firmly(lambda: self._held.end(status, lifetime, errors))
+        await self._firmly(lambda: self._held.end(status, lifetime_of(row), errors))
         self._bench.metrics.batch_ended(status)
         log.info("batch ended", batch=row.id, status=status, completed=row.completed, failed=row.failed)
 
@@ -73,3 +72,8 @@ class Results:
 
     async def _firmly(self, work: Callable[[], Awaitable[Result]]) -> Result:
         return await firmly(self._held.row.id, work)
+
+
+def lifetime_of(batch: Batch) -> timedelta:
+    """For how long its results are kept."""
+    return LIFETIME if batch.output_lifetime is None else timedelta(seconds=batch.output_lifetime)

@@ -8,6 +8,7 @@ import structlog
 from gateway.db import bulk_rows
 from gateway.db.session import Database
 from gateway.errors import Unavailable
+from gateway.services.bulk.results import lifetime_of
 from gateway.services.bulk.storage import FileStorage
 from gateway.services.periodic import Periodic
 
@@ -52,7 +53,9 @@ class Sweeper:
             moment = await bulk_rows.now(session)
             await bulk_rows.delete_ownerless_batches(session)
             await bulk_rows.delete_ended_batches(session, moment - REMEMBERED)
-            await bulk_rows.expire_abandoned(session, moment - ABANDONED, moment)
+            for batch in await bulk_rows.abandoned(session, moment - ABANDONED, moment, limit=AT_ONCE):
+                batch.status, batch.ended_at, batch.worker = "expired", moment, None
+                await bulk_rows.end_results(session, batch, moment, lifetime_of(batch))
         deleted = 0
         while some := await self._sweep_some():
             deleted += some

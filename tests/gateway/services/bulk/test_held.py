@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func
 from sqlmodel import select
 
+from gateway.db.bulk_queries import UNREACHABLE, stored_bytes
 from gateway.db.bulk_rows import delete_files
 from gateway.db.tables import Batch, File, FilePart, UsageHour, UsageRecord
 from gateway.errors import RequestError
@@ -16,7 +17,7 @@ from gateway.services.bulk.answers import identity
 from gateway.services.bulk.batches import create_batch
 from gateway.services.bulk.held import HeldBatch, LeaseLost, Place, Step
 from gateway.services.bulk.local_storage import LocalStorage
-from gateway.services.bulk.sweeping import REMEMBERED, Sweeper
+from gateway.services.bulk.sweeping import ABANDONED, REMEMBERED, Sweeper
 from gateway.services.register.tenants import create_tenant, suspend_tenant
 from gateway.services.usage.event import UsageEvent
 
@@ -165,6 +166,40 @@ async def test_a_batch_is_forgotten_long_after_its_end_and_never_before_its_resu
     assert await left(ended_at=datetime.now(UTC) - REMEMBERED + timedelta(days=1)) == 1
     assert await left(status="in_progress", ended_at=None) == 1
     assert await left(status="completed", ended_at=datetime.now(UTC) - REMEMBERED - timedelta(days=1)) == 0
+
+
+async def test_a_batch_that_nobody_can_work_on_ends_with_what_it_has(database, batch, tenant, tmp_path):
+    sweeper = Sweeper(database, LocalStorage.open(tmp_path))  # which is not the batch's
+    held = await HeldBatch.claim(database, "here", ())
+    await held.begin(4, "m")
+    await held.advance(step(held, 0))
+    await held.release()
+    async with database.transaction() as session:
+        (await session.get(Batch, batch.id)).expires_at = datetime.now(UTC) - ABANDONED - timedelta(minutes=1)
+    await sweeper.sweep()
+    async with database.reading() as session:
+        made = await session.get(File, held.row.output_file_id)
+        assert (await session.get(Batch, batch.id)).status == "expired"
+        assert (made.ready, made.expires_at - made.created_at) == (True, timedelta(days=30))
+        assert await session.get(File, held.row.error_file_id) is None
+
+
+async def test_a_file_whose_storage_nobody_reaches_counts_no_longer_than_a_week(database, batch, tenant):
+    async def counted(**values):
+        async with database.transaction() as session:
+            for name, value in {"bytes": 10, **values}.items():
+                setattr(await session.get(File, "file-in"), name, value)
+        async with database.reading() as session:
+            return await stored_bytes(session, tenant)
+
+    now = datetime.now(UTC)
+    long_ago, lately = now - UNREACHABLE - timedelta(minutes=1), now - UNREACHABLE + timedelta(minutes=1)
+    assert (
+        await counted() == await counted(expires_at=now + timedelta(days=1)) == await counted(expires_at=lately) == 10
+    )
+    assert await counted(expires_at=long_ago) == 0
+    assert await counted(expires_at=now + timedelta(days=1), deleted_at=lately) == 10
+    assert await counted(deleted_at=long_ago) == 0
 
 
 async def test_a_tenant_has_so_many_batches_at_a_time(database, batch, tenant, monkeypatch):
