@@ -15,6 +15,9 @@ from sqlmodel import col
 from gateway.db.bulk_queries import WORKING
 from gateway.db.tables import Batch, File, FilePart, Tenant
 
+UPLOADED = "batch"
+"""The purpose of files that tenants send."""
+
 
 async def now(session: AsyncSession) -> datetime:
     """The database's own clock, which is the same for every gateway. SQLite has none but that of its machine."""
@@ -83,6 +86,27 @@ async def advance(session: AsyncSession, batch_id: str, lease: str, chunk: int, 
     return await _changed(session, change.values(chunks=chunk + 1, **values))
 
 
+async def show_upload(session: AsyncSession, part: FilePart) -> bool:
+    """Let an uploaded file be seen whose bytes are there; False where it was given up meanwhile."""
+    shown = _hidden_uploads().where(col(File.id) == part.file_id).values(ready=True).returning(col(File.id))
+    if (await session.execute(shown.execution_options(synchronize_session=False))).first() is None:
+        return False
+    session.add(part)
+    return True
+
+
+async def give_up_upload(session: AsyncSession, file_id: str) -> None:
+    """Have an uploaded file deleted, unless it can be seen."""
+    given_up = _hidden_uploads().where(col(File.id) == file_id).values(deleted_at=datetime.now(UTC))
+    await session.execute(given_up)
+
+
+async def give_up_uploads(session: AsyncSession, before: datetime, moment: datetime) -> None:
+    """Have files deleted that came so long ago and never could be seen: whoever took them died."""
+    given_up = _hidden_uploads().where(col(File.created_at) < before).values(deleted_at=moment)
+    await session.execute(given_up)
+
+
 async def grow_file(session: AsyncSession, part: FilePart) -> None:
     """Add a piece to a file."""
     session.add(part)
@@ -127,6 +151,10 @@ async def end_results(session: AsyncSession, batch: Batch, moment: datetime, lif
             await session.execute(shown.values(ready=True, created_at=moment, expires_at=moment + lifetime))
         else:
             await delete_files(session, [file_id])
+
+
+def _hidden_uploads() -> Update:
+    return update(File).where(~col(File.ready), col(File.deleted_at).is_(None), col(File.purpose) == UPLOADED)
 
 
 async def _changed(session: AsyncSession, change: Update) -> bool:

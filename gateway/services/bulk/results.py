@@ -47,7 +47,7 @@ class Results:
         try:
             await self._firmly(lambda: self._held.advance(step))
         except LeaseLost:
-            await self._bench.storage.delete([part.key for part in parts])
+            await self._firmly(lambda: self._delete_unnamed(parts))
             raise
         self._bench.metrics.batch_lines(completed=len(output), failed=len(failures))
 
@@ -63,6 +63,11 @@ class Results:
         await self._firmly(lambda: self._held.end(status, lifetime_of(row), errors))
         self._bench.metrics.batch_ended(status)
         log.info("batch ended", batch=row.id, status=status, completed=row.completed, failed=row.failed)
+
+    async def _delete_unnamed(self, parts: Sequence[FilePart]) -> None:
+        """Delete objects of ours that do not count. They may: what we lost is perhaps only the word that they do."""
+        counted = {one.key for part in parts for one in await self._held.parts_of(part.file_id)}
+        await self._bench.storage.delete(part.key for part in parts if part.key not in counted)
 
     async def _delete_strays(self) -> None:
         for file_id in (self._held.row.output_file_id, self._held.row.error_file_id):

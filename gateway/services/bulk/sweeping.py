@@ -16,6 +16,8 @@ INTERVAL = 30.0
 AT_ONCE = 100
 ABANDONED = timedelta(hours=1)
 """Behind its end, after which a batch that nobody could work on is taken to have expired."""
+NEVER_SHOWN = timedelta(days=1)
+"""After which a gateway that took a file and did not show it is taken to have died; it can not show it then."""
 REMEMBERED = timedelta(days=90)
 """For which a batch that has ended can be looked up."""
 
@@ -53,6 +55,7 @@ class Sweeper:
             moment = await bulk_rows.now(session)
             await bulk_rows.delete_ownerless_batches(session)
             await bulk_rows.delete_ended_batches(session, moment - REMEMBERED)
+            await bulk_rows.give_up_uploads(session, moment - NEVER_SHOWN, moment)
             for batch in await bulk_rows.abandoned(session, moment - ABANDONED, moment, limit=AT_ONCE):
                 batch.status, batch.ended_at, batch.worker = "expired", moment, None
                 await bulk_rows.end_results(session, batch, moment, lifetime_of(batch))
