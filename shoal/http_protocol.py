@@ -153,6 +153,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def close_if_idle(self, since: float) -> None:
         """Close where nothing has been asked since then, and nothing lies in the socket that would be lost."""
+        if self.transport.is_closing():  # one that is being cut off has no socket any more
+            return
         idle = not self._receiving and (self.cycle is None or self.cycle.response_complete)
         if idle and self._idle_since <= since and not self._has_unread():
             self.transport.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -13,7 +14,10 @@ import pytest
 from gateway.certificates import CertificateFiles, Certificates, CertificatesUnusable
 from gateway.transport import AsyncioTransport
 from shoal import process
+from shoal.door import ListeningDoor
+from shoal.doorkeeper import Limits
 from shoal.failures import StartFailure
+from shoal.server import Server
 from shoal.tls import door_tls
 
 pytestmark = pytest.mark.anyio
@@ -95,6 +99,28 @@ async def test_a_kept_connection_that_nobody_uses_does_not_hold_the_end_up(ours)
     async with asyncio.timeout(5), serving(node.context) as url:
         kept = await asyncio.to_thread(ask_and_keep, ("127.0.0.1", int(url.rpartition(":")[2])))
     kept.close()
+
+
+async def test_an_end_passes_by_a_connection_that_is_just_being_cut_off(ours) -> None:
+    """For a moment it is there still, and its socket is not."""
+    node = Certificates.of_server(CertificateFiles(**ours.issue("node")))
+    trusted = Certificates.of_client(CertificateFiles(trusted=ours.path)).context
+    sock = process.listen("127.0.0.1", 0)
+    server = Server(app, ListeningDoor(sock), Limits(), node.context)
+    await server.open()
+    _, writer = await asyncio.open_connection(*sock.getsockname(), ssl=trusted, server_hostname="127.0.0.1")
+    while not server._connections:
+        await asyncio.sleep(0.01)
+    [connection] = server._connections
+    connection.cut_off()
+    try:
+        async with asyncio.timeout(5):
+            while server._connections:
+                connection.close_if_idle(math.inf)
+                await asyncio.sleep(0)
+    finally:
+        writer.close()
+        await server.close(1.0)
 
 
 async def test_renewed_certificates_hold_for_the_next_connection_and_bad_ones_change_nothing(ours, theirs) -> None:
