@@ -55,13 +55,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.test-tools: $(VENV)/.installed
 	@echo "Installing the test tools into $(VENV)"
-	@$(PIP) --no-build-isolation --editable '.[gateway,engine,otel,dev]'
+	@$(PIP) --no-build-isolation --editable '.[gateway,engine,otel,s3,dev]'
 	@touch $@
 
 # The servers that tests start for themselves; where one can not be had, its tests are skipped and say so (in CI they fail).
 test-servers:
 	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/debian-packages postgresql || true
 	@command -v redis-server >/dev/null || .ci/debian-packages redis-server || true
+	@command -v prometheus >/dev/null || .ci/debian-packages prometheus || true
 
 $(NODE)/node_modules: $(NODE)/package.json
 	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true

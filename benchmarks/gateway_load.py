@@ -4,7 +4,7 @@ import contextlib
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvloop
 
@@ -61,12 +61,13 @@ def step(
     *,
     connections: int = CONNECTIONS,
     rate: float | None = None,
+    tokens: Callable[[bytes], int] = count_tokens,
 ) -> Step:
     """Measures a server under one load; `pid` is the process whose time is counted."""
     load = Load(
         url=url,
         requests=requests,
-        count_tokens=count_tokens,
+        count_tokens=tokens,
         connections=connections,
         duration=seconds,
         warmup=0.0,

@@ -52,13 +52,15 @@ def serving() -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def gateway_alone(node: str, core: int, redis_url: str | None = None) -> Iterator[tuple[str, str, int]]:
+def gateway_alone(
+    node: str, core: int, redis_url: str | None = None, source: str = STARTER
+) -> Iterator[tuple[str, str, int]]:
     """`shoal gateway` on one core in front of `node`, every policy on; its address, an API key and its process id."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
         shoal(folder, "migrate")
-        shoal(folder, "model", "add", STARTER, "--alias", MODEL)
+        shoal(folder, "model", "add", STARTER, "--source", source, "--alias", MODEL)
         shoal(folder, "tenant", "create", "bench")
         shoal(folder, "allow", "add", "sentence-transformers/*", "--tenant", "bench")
         shoal(folder, "allow", "add", "--deny", "*/secret-*", "--tenant", "bench")

@@ -33,9 +33,9 @@ from gateway.certificates import CertificateFiles, Certificates
 from gateway.db.session import Database
 from gateway.engine_client import EngineClient
 from gateway.observability import GatewayMetrics
-from gateway.services.bulk.allowance import Allowance
+from gateway.services.bulk.allowance import Allowances
+from gateway.services.bulk.bench import Bench
 from gateway.services.bulk.opened import open_bulk
-from gateway.services.bulk.run import Bench
 from gateway.services.bulk.stores import open_storage
 from gateway.services.opened import Services
 from gateway.services.periodic import Periodic
@@ -119,10 +119,11 @@ async def open_services(settings: GatewaySettings, tracer: Tracer = NO_TRACER) -
             open_storage(settings.files),
             EmbeddingLines(settings, nodes),
             quota,
-            Allowance(),
+            Allowances(),
             policies=lambda: feed.current,
             metrics=metrics,
             longest_line=settings.max_body_bytes,
+            most_stored=settings.max_stored_bytes,
         )
         bulk = await stack.enter_async_context(open_bulk(bench))
         yield Services(

@@ -12,6 +12,8 @@ from gateway.services.snapshot.entries import KeyEntry, ModelEntry, PolicySnapsh
 from gateway.tracing import UNRECORDED, Span
 
 SCOPE_KEY = "shoal"
+FILE_KEY = "shoal.file"
+"""In the scope of a request whose body or answer is a file: it passes through piece by piece, and may take long."""
 NO_POLICIES = PolicySnapshot()
 
 Reply = TypeVar("Reply")
@@ -50,6 +52,8 @@ class Call:
     """Seconds spent waiting for nodes."""
     reservation: Reservation | None = None
     """Set once the request is admitted; from then on a usage record is due."""
+    estimated: bool = False
+    """Whether the tokens that the answer speaks of are a guess, since the server behind the model did not say."""
     stream: Stream | None = None
     """Set before the first byte of an answer that is accounted for at its end."""
     plain_errors: bool = False

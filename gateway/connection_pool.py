@@ -99,7 +99,7 @@ class ConnectionPool:
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"No connection to {self._host}:{self._port} in time.") from error
-        except OSError as error:
+        except (OSError, UnicodeError, OverflowError) as error:  # the latter of names and ports that are none
             raise httpx.ConnectError(f"No connection to {self._host}:{self._port}: {error}") from error
         finally:
             self._opening -= 1

@@ -10,6 +10,7 @@ GatewayError
 ├── NotFound                    404
 │   ├── ModelNotFound           404  unknown and forbidden alike
 │   ├── FileNotThere            404  the same of files
+│   ├── FileContentGone         404  the file is known, its bytes are no more
 │   ├── BatchNotThere           404  and of batches
 │   └── RouteNotFound           404
 ├── MethodNotAllowed            405
@@ -30,6 +31,7 @@ GatewayError
     ├── ModelLoading            503  on its way
     ├── StorageUnusable         503  files can not be kept where the operator said
     └── EngineGone              503  the node broke off; another one may serve the same request
+        └── UpstreamRefuses     503  our key or account there is no good; waiting does not help
 
 The texts are OpenAI's where clients classify errors by text (`reference: clients.md §6`).
 """
@@ -142,6 +144,17 @@ class FileNotThere(NotFound):
 
     def __init__(self, file_id: str, param: str = "id") -> None:
         super().__init__(f"No such File object: {file_id}", code="file_not_found", param=param)
+
+
+class FileContentGone(NotFound):
+    """The file is known, and its bytes are not where they were kept."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(
+            f"The content of the file {file_id} is lost; please upload it, or run its batch, again.",
+            code="file_content_gone",
+            param="id",
+        )
 
 
 class BatchNotThere(NotFound):
@@ -287,6 +300,20 @@ class EngineGone(Unavailable):
     ) -> None:
         super().__init__(message, code=code, retry_after=retry_after)
         self.reason = reason
+        self.answered = False
+        """Whether it answered, if only with a failure: any request may have one, and it is no proof that it is away."""
+
+
+class UpstreamRefuses(EngineGone):
+    """An upstream does not accept this gateway: its operator must do something."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(
+            "The server behind this model does not accept this service. Please ask the operator of this service.",
+            code="upstream_refuses",
+            reason=reason,
+        )
+        self.answered, self.should_retry = True, False
 
 
 class StorageUnusable(Unavailable):

@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
             if not self._headers_done:
                 self._count(len(data), MOST_HEAD)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(httpx.RemoteProtocolError(f"The reply is not HTTP/1.1: {error}"))
             self.close()
 

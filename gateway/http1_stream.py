@@ -59,7 +59,7 @@ class StreamingConnection(Connection):
             self._received = 0
             if not self._complete and self._failure is None:
                 news.clear()
-                self._resume()
+            self._resume()  # at the end, too: the connection may be another request's next
             return piece
         if self._failure is not None:
             raise self._failure

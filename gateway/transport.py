@@ -55,7 +55,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         """
         if self._closed:
             raise httpx.ConnectError("The transport is closed.", request=request)
-        body = await request.aread()
+        body = request.read() if isinstance(request.stream, httpx.ByteStream) else await request.aread()
         data = _head(request, len(body)) + body
         extensions = request.extensions
         patience = extensions.get("timeout", {})

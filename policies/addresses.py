@@ -10,13 +10,21 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-METADATA: Sequence[Network] = tuple(map(ip_network, ("169.254.169.254/32", "fd00:ec2::254/128", "100.100.100.200/32")))
-"""Where clouds hand out credentials to whoever asks; a network that is allowed does not allow these along."""
+METADATA: Sequence[Network] = tuple(
+    ip_network(address)
+    for address in (
+        "169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23", "100.100.100.200",
+        "192.0.0.192", "168.63.129.16",
+    )
+)  # fmt: skip
+"""Where clouds hand out credentials to whoever asks (Amazon's three, Alibaba's, Oracle's, Azure's host, which is a
+public address); a network that is allowed does not allow these along."""
+LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+"""Leads wherever this network has it lead (RFC 8215); where in it an IPv4 address stands is the network's choice."""
 CARRIES_IPV4: Sequence[tuple[IPv6Network, int]] = (
     (IPv6Network("::ffff:0:0/96"), 0),
     (IPv6Network("::/96"), 0),
     (IPv6Network("64:ff9b::/96"), 0),
-    (IPv6Network("64:ff9b:1::/48"), 0),
     (IPv6Network("2002::/16"), 80),
 )
 """IPv6 networks in whose addresses an IPv4 address stands (mapped, compatible, NAT64, 6to4); how far from the end."""
@@ -43,7 +51,10 @@ def _kind(address: Address) -> str | None:
         ("of the local link", address.is_link_local),
         ("unspecified", address.is_unspecified),
         ("multicast", address.is_multicast),
-        ("private", address.is_private or (address.version == 6 and address.is_site_local)),
+        (
+            "private",
+            address.is_private or (address.version == 6 and (address.is_site_local or address in LOCAL_NAT64)),
+        ),
         ("reserved", address.is_reserved or not address.is_global),
     )
     return next((words for words, is_it in named if is_it), None)

@@ -3,73 +3,21 @@
 Whoever follows the nodes tells what each says of itself (`update`), who may be asked (`set_healthy`), who is gone
 (`remove`), and every request that begins and ends at one (`begin`, `end`). `policies.routing` reads it.
 
-A node's load is what it said last, plus what this gateway has sent and got back since. One unit is one request that
-is not finished, or `TOKENS_PER_UNIT` tokens that wait.
+A node's load is the requests there that are not finished: those that it spoke of last, of all gateways, and what this
+gateway has sent and got back since. Its delay is how long a request would wait behind them.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from hashlib import blake2b
+from dataclasses import replace
 from heapq import nsmallest
 
-TOKENS_PER_UNIT = 1024
-"""Waiting tokens that count as much as one request."""
+from policies.fleet_node import FleetNode, NodeFacts, Place, rank, ranks
+
+__all__ = ["Fleet", "FleetNode", "NodeFacts", "Place", "rank"]
 
 SHORTLIST = 16
 """Nodes that are remembered of a model's order; where none of them will do, all are looked at."""
-
-_GOLDEN = 0x9E3779B97F4A7C15
-_WORD = 2**64 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
-    """What a node said of itself in its last status."""
-
-    url: str
-    resident: frozenset[str] = frozenset()
-    """Ids of the models on its device."""
-    loading: frozenset[str] = frozenset()
-    """Ids of the models on their way there."""
-    restorable: frozenset[str] = frozenset()
-    """Ids of models that left its device and come back by one copy, without their files."""
-    adapters: frozenset[tuple[str, str]] = frozenset()
-    """Low-rank adapters in its memory, each as (id of the model that it changes, the adapter)."""
-    waiting_requests: int = 0
-    """Not finished, of all gateways."""
-    waiting_tokens: int = 0
-    free_bytes: int = 0
-    """Of device memory, that a further model could take without evicting one."""
-
-
-@dataclass(slots=True, eq=False)
-class FleetNode:
-    """One node: what it said, and what this gateway knows beyond that."""
-
-    facts: NodeFacts
-    healthy: bool = True
-    in_flight: int = 0
-    """Requests of this gateway that are there now."""
-    load: float = 0.0
-    statuses: int = 0
-    """How often it has said how it is."""
-    promised: dict[str, int] = field(default_factory=dict)
-    """Models that a request of this gateway makes it load, with `statuses` of that moment."""
-    seed: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.seed = _hash(self.facts.url)
-
-    @property
-    def held(self) -> frozenset[str]:
-        """Models that are on its device or soon will be."""
-        return self.facts.resident | self.facts.loading | self.promised.keys()
-
-
-Place = tuple[int, str, FleetNode]
-"""A node's rank in a model's order, its URL, and itself."""
 
 
 class Fleet:
@@ -81,6 +29,8 @@ class Fleet:
     def __init__(self, *, alike: bool = False) -> None:
         self.alike = alike
         self.nodes: dict[str, FleetNode] = {}
+        self.begun = 0
+        """Requests that were sent to a node."""
         self.moves = 0
         """Models that a request was sent for to a node that did not have them."""
         self.moved_at: dict[str, float] = {}
@@ -88,8 +38,9 @@ class Fleet:
         self._holders: dict[str, list[Place]] = {}
         self._restorers: dict[str, list[Place]] = {}
         self._shortlists: dict[str, list[Place]] = {}
+        self._bytes: dict[str, int] = {}
         self._healthy = 0
-        self._load = 0.0
+        self._load = 0
 
     @property
     def healthy(self) -> int:
@@ -115,8 +66,11 @@ class Fleet:
             self._keep_promises(node)
         _amend(self._holders, node, held, node.held)
         _amend(self._restorers, node, restorable, facts.restorable)
-        told = facts.waiting_requests + facts.waiting_tokens / TOKENS_PER_UNIT
-        self._set_load(node, max(told, float(node.in_flight)))
+        self._bytes.update(facts.bytes)
+        node.free_bytes = facts.free_bytes
+        if facts.waiting_requests and facts.tokens_per_second:
+            node.pace = facts.waiting_tokens / facts.tokens_per_second / facts.waiting_requests
+        self._set_load(node, max(facts.waiting_requests, node.in_flight))
 
     def set_healthy(self, url: str, healthy: bool) -> None:
         """Whether a node may be asked. One that was not known is known from now on."""
@@ -143,21 +97,32 @@ class Fleet:
         node = self.nodes.get(url)
         if node is None:
             return
+        self.begun += 1
         node.in_flight += 1
         self._set_load(node, node.load + 1)
         if self.alike or model_id in node.facts.resident or model_id in node.facts.loading or model_id in node.promised:
             return
         self.moves += 1
         self.moved_at[model_id] = now
+        node.free_bytes -= self.bytes(model_id)
         node.promised[model_id] = node.statuses
         _amend(self._holders, node, frozenset(), frozenset((model_id,)))
 
-    def end(self, url: str) -> None:
-        """A request that began there has its answer, or will never have one."""
+    def end(self, url: str, served: str | None = None) -> None:
+        """A request that began there has its answer, or will never have one; `served` is the model that answered it."""
         node = self.nodes.get(url)
-        if node is not None and node.in_flight:
+        if node is None:
+            return
+        if node.in_flight:
             node.in_flight -= 1
-            self._set_load(node, max(node.load - 1, float(node.in_flight)))
+            self._set_load(node, max(node.load - 1, node.in_flight))
+        if served is not None and served in node.promised:
+            del node.promised[served]
+            node.facts = replace(node.facts, resident=node.facts.resident | {served})
+
+    def bytes(self, model_id: str) -> int:
+        """Of device memory, that the model takes; 0 where no node has said."""
+        return self._bytes.get(model_id, 0)
 
     def holders(self, model_id: str) -> Sequence[Place]:
         """Who has the model on the device or soon will, in the model's order."""
@@ -176,8 +141,7 @@ class Fleet:
 
     def everyone(self, model_id: str) -> list[Place]:
         """All nodes with their ranks, in no order. This looks at every node."""
-        start = _hash(model_id)
-        return [((start ^ node.seed) * _GOLDEN & _WORD, url, node) for url, node in self.nodes.items()]
+        return ranks(model_id, self.nodes.values())
 
     def _keep_promises(self, node: FleetNode) -> None:
         """A promise ends when the node has the model, or has said twice since that it has not."""
@@ -186,20 +150,10 @@ class Fleet:
             model: since for model, since in node.promised.items() if model not in here and node.statuses < since + 2
         }
 
-    def _set_load(self, node: FleetNode, load: float) -> None:
+    def _set_load(self, node: FleetNode, load: int) -> None:
         if node.healthy:
             self._load += load - node.load
         node.load = load
-
-
-def rank(model_id: str, node: FleetNode) -> int:
-    """The node's place in the model's order, by rendezvous hashing; the least is the first."""
-    return (_hash(model_id) ^ node.seed) * _GOLDEN & _WORD
-
-
-@lru_cache(maxsize=65536)
-def _hash(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest())
 
 
 def _amend(index: dict[str, list[Place]], node: FleetNode, before: frozenset[str], after: frozenset[str]) -> None:

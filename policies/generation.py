@@ -1,6 +1,6 @@
 """What a request for generated text may cost: its prompt by the bytes of its texts, and what the model may write."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from policies.estimate import TokenEstimate, utf8_bytes
@@ -12,13 +12,26 @@ MESSAGE_TOKENS = 16
 MEDIA_TOKENS = 2048
 """Taken for a picture, a sound or a file, whose bytes say nothing of its tokens."""
 MEDIA = frozenset({"image_url", "input_image", "input_audio", "audio_url", "video_url", "file", "image", "audio"})
-DEEPEST = 32
-"""Levels of lists and objects that are looked into."""
 
 
-def prompt_bound(parts: Iterator[Any] | list[Any]) -> TokenEstimate:
-    """At most so many tokens are read of messages, prompts and tools as decoded from JSON."""
-    return TokenEstimate(sum(_bound(part, 0) for part in parts))
+def prompt_bound(parts: Iterable[Any]) -> TokenEstimate:
+    """At most so many tokens are read of messages, prompts and tools as decoded from JSON, however deep they are."""
+    bound, left = 0, list(parts)
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            bound += utf8_bytes(value)
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, dict):
+            bound += MESSAGE_TOKENS + sum(map(utf8_bytes, map(str, value)))
+            kind = value.get("type")
+            is_media = isinstance(kind, str) and kind in MEDIA
+            bound += MEDIA_TOKENS if is_media else 0
+            left += [part for name, part in value.items() if not (is_media and name in MEDIA)]
+        else:
+            bound += 1  # a token of a token array, or a number of a schema: no more than a word of it
+    return TokenEstimate(bound)
 
 
 def generation_bound(prompt: TokenEstimate, *, answers: int, most: int | None, context: int | None) -> TokenEstimate:
@@ -27,19 +40,3 @@ def generation_bound(prompt: TokenEstimate, *, answers: int, most: int | None, c
     if context is not None:
         prompt, answer = TokenEstimate(min(prompt, context)), min(answer, context)
     return TokenEstimate(prompt + answers * answer)
-
-
-def _bound(value: Any, depth: int) -> int:
-    if isinstance(value, str):
-        return utf8_bytes(value)
-    if isinstance(value, int | float):
-        return 1  # a token of a token array, or a number of a schema: no more than a word of it
-    if depth > DEEPEST:
-        return 0
-    if isinstance(value, list):
-        return sum(_bound(item, depth + 1) for item in value)
-    if isinstance(value, dict):
-        if value.get("type") in MEDIA:
-            return MEDIA_TOKENS
-        return MESSAGE_TOKENS + sum(utf8_bytes(str(key)) + _bound(item, depth + 1) for key, item in value.items())
-    return 1

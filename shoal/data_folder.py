@@ -70,7 +70,8 @@ class DataFolder:
         if path.exists() and path.stat().st_size < SESSION_KEY_BYTES:
             path.unlink()
         with contextlib.suppress(FileExistsError):
-            write_private(path, secrets.token_bytes(SESSION_KEY_BYTES))
+            if not path.exists():  # or a full disk would keep a server that has all it needs from starting
+                write_private(path, secrets.token_bytes(SESSION_KEY_BYTES))
         return path.read_bytes()
 
     def secret_key(self, chosen: str | None = None) -> bytes:

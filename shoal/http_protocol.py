@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from gateway.call import FILE_KEY
 from gateway.errors import GatewayError, RequestError
 from shoal.client_watch import ClientWatch
 from shoal.doorkeeper import Doorkeeper, Limits, Verdict
@@ -30,6 +32,9 @@ from shoal.refusals import (
 MOST_WAITING = 16
 """Requests that may wait on a connection behind the one that is served."""
 MOST_URL = 16 * 1024
+TLS_FAREWELL = 0.5
+"""Seconds in which an idle client may answer that TLS ends; one that looks at its connection only when it needs it
+never does."""
 SLICE = 16 * 1024
 """Bytes that are parsed at once, and so the exactness of the bound on heads."""
 
@@ -44,14 +49,23 @@ class BoundedHttp(HttpToolsProtocol):
     (Java's own client offers h2c with every first request; httptools drops the body of such a one.)
     """
 
-    def __init__(self, config: uvicorn.Config, state: ServerState, limits: Limits, keeper: Doorkeeper) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        limits: Limits,
+        keeper: Doorkeeper,
+        note_held: Callable[[int], None],
+    ) -> None:
         super().__init__(config, state, {})
         self.verdict: Verdict | None = None
         """Whether to serve it, from who accepted it; None: the doorkeeper is asked."""
         self.when_closed: Callable[[], None] | None = None
         """Called at the end of the connection."""
-        self._limits, self._keeper = limits, keeper
+        self._limits, self._keeper, self._note_held = limits, keeper, note_held
         self._asked: Verdict | None = None
+        self._served: RequestResponseCycle | None = None
+        """The request at work, before those that wait on this connection."""
         self._address = ""
         self._leaving = False
         self._offered: bytes | None = None
@@ -60,6 +74,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._idle_since = self.loop.time()
         self._head_bytes = 0
         """Since the request began, or since the last piece of its body."""
+        self._field_bytes = 0
+        self._answer_size = 0
+        """Of the last one: it lies in memory whole until its last byte is taken."""
         self._receiving = self._in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -73,6 +90,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let others take the place."""
+        if self._served is not None:  # uvicorn tells the newest alone
+            self._served.disconnected = True
+            self._served.message_event.set()
         super().connection_lost(exc)
         if self._asked is not None:
             self._keeper.leave(self._address, self._asked)
@@ -106,7 +126,8 @@ class BoundedHttp(HttpToolsProtocol):
     @property
     def held(self) -> int:
         """Bytes in memory of what the client has not sent or not taken to its end."""
-        return self._watch.held
+        arrived = len(self.cycle.body) if self._passes_file() else self._watch.arrived
+        return arrived + (self._answer_size if self.transport.get_write_buffer_size() else 0)
 
     @property
     def held_since(self) -> float:
@@ -115,7 +136,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """Cut off a client that takes too long, sending or reading."""
-        if self._watch.reads_too_slowly(now, self.transport.get_write_buffer_size()):
+        if self._watch.reads_too_slowly(now, self.transport.get_write_buffer_size(), file=self._passes_file()):
             self.cut_off()
         elif self._watch.sends_too_slowly(now) and not self.flow.read_paused:
             self.transport.close()
@@ -132,12 +153,17 @@ class BoundedHttp(HttpToolsProtocol):
 
     def close_if_idle(self, since: float) -> None:
         """Close where nothing has been asked since then, and nothing lies in the socket that would be lost."""
+        if self.transport.is_closing():  # one that is being cut off has no socket any more
+            return
         idle = not self._receiving and (self.cycle is None or self.cycle.response_complete)
         if idle and self._idle_since <= since and not self._has_unread():
             self.transport.close()
+            self.loop.call_later(TLS_FAREWELL, self.transport.abort)
 
     def give_up(self) -> None:
         """Tell a caller that the time is up, if its answer has not begun."""
+        if self.transport.is_closing():
+            return
         if self.cycle is not None and not self.cycle.response_started:
             self.transport.write(refusal(*STOPPING))
             self.cycle.disconnected = True
@@ -149,7 +175,7 @@ class BoundedHttp(HttpToolsProtocol):
         """A head begins."""
         super().on_message_begin()
         self._receiving = self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._field_bytes = 0
         self._watch.request_begins(self.loop.time())
 
     def on_url(self, url: bytes) -> None:
@@ -162,7 +188,8 @@ class BoundedHttp(HttpToolsProtocol):
         """Note a header. What comes behind the body is none: a proxy before us has not looked at it."""
         if self._in_head:
             super().on_header(name, value)
-            if len(self.headers) > self._limits.fields:
+            self._field_bytes += len(name) + len(value)
+            if self._field_bytes > self._limits.head or len(self.headers) > self._limits.fields:
                 self._turn_away(HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
@@ -185,7 +212,11 @@ class BoundedHttp(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Pass on a piece of the body."""
         self._head_bytes = 0
-        self._watch.body_arrives(len(body))
+        if not self.cycle.response_complete:  # else nobody keeps it
+            self._watch.arrived += len(body)
+            self._note_held(len(body))
+            if self._passes_file():
+                self._watch.file_arrives(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -199,7 +230,17 @@ class BoundedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer is written; the next request may come."""
         self._idle_since = self.loop.time()
+        self._answer_size = self.transport.get_write_buffer_size()
+        if self._answer_size:
+            self._note_held(self._answer_size)
         super().on_response_complete()
+
+    def _passes_file(self) -> bool:
+        return self.cycle is not None and FILE_KEY in self.cycle.scope
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
 
     # refusals
 

@@ -1,19 +1,22 @@
 """Calls to engine nodes from the command line: those that were named, or the one of the server in the data folder."""
 
 import asyncio
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from gateway.certificates import Certificates
 from gateway.engine_client import EngineClient, NodeStatus, model_ref
 from gateway.errors import EngineFailed, EngineGone, GatewayError, NotFound, Unavailable
 from gateway.services.pools.discovery import Service, resolve
 from gateway.services.register.models import ModelInfo
 from gateway.transport import AsyncioTransport
 from shoal.data_folder import DataFolder
-from shoal.options import DEFAULT_POOL, parse_nodes
+from shoal.node_options import NodeOptions
+from shoal.options import DEFAULT_POOL
 
 NodeCall = Literal["load", "unload", "pin", "unpin"]
 
@@ -39,6 +42,13 @@ class Target(NamedTuple):
     """Whose certificate it shows, where that is not its URL's host."""
 
 
+class Credentials(NamedTuple):
+    """What we are known to nodes by."""
+
+    secret: str
+    tls: ssl.SSLContext | None = None
+
+
 STATUS_PATIENCE = 5.0
 """Seconds."""
 AT_ONCE = 64
@@ -48,13 +58,13 @@ PATIENCE = 600.0
 
 
 def call_nodes(
-    verb: NodeCall, model: ModelInfo, nodes: list[str], secret: str, data_dir: Path, *, if_any: bool = False
+    verb: NodeCall, model: ModelInfo, nodes: NodeOptions, data_dir: Path, *, if_any: bool = False
 ) -> Iterator[tuple[str, str]]:
     """Do it to the model on every node of its pool; yields each node's address and how full its memory is then.
 
     Raises the node's own reason, or NotFound where there is no such node, unless it was to be done `if_any` is there.
     """
-    targets, secret = known_nodes(nodes, secret, data_dir)
+    targets, own = known_nodes(nodes, data_dir)
     targets = [target for target in targets if target.pool == model.pool]
     if not targets and not if_any:
         raise NotFound(
@@ -62,23 +72,23 @@ def call_nodes(
         )
     for target in targets:
         print(f"Asking {target.url} to {verb} '{model.id}' …", file=sys.stderr)
-        status = asyncio.run(_call(verb, target, model, secret))
+        status = asyncio.run(_call(verb, target, model, own))
         yield target.url, f"{status.memory_used / 2**20:,.0f} of {status.memory_budget / 2**20:,.0f} MiB"
 
 
-def ask_nodes(nodes: list[str], secret: str, data_dir: Path) -> list[tuple[str, str, NodeStatus | str]]:
+def ask_nodes(nodes: NodeOptions, data_dir: Path) -> list[tuple[str, str, NodeStatus | str]]:
     """Pool, address and status of every node, or why it gave none."""
-    targets, secret = known_nodes(nodes, secret, data_dir)
+    targets, own = known_nodes(nodes, data_dir)
     if not targets:
         raise NotFound("No engine node is known here; start shoal serve, or name one with --node.")
-    return asyncio.run(_ask_all(targets, secret))
+    return asyncio.run(_ask_all(targets, own))
 
 
-def whereabouts(nodes: list[str], secret: str, data_dir: Path) -> dict[tuple[str, str], list[Place]]:
+def whereabouts(nodes: NodeOptions, data_dir: Path) -> dict[tuple[str, str], list[Place]]:
     """Where models are, by pool and model id; empty where no node is known. Says on stderr which node is silent."""
-    targets, _ = known_nodes(nodes, secret, data_dir)
+    targets, _ = known_nodes(nodes, data_dir)
     places: dict[tuple[str, str], list[Place]] = {}
-    for pool, url, status in ask_nodes(nodes, secret, data_dir) if targets else ():
+    for pool, url, status in ask_nodes(nodes, data_dir) if targets else ():
         if isinstance(status, str):
             print(status, file=sys.stderr)
             continue
@@ -89,12 +99,12 @@ def whereabouts(nodes: list[str], secret: str, data_dir: Path) -> dict[tuple[str
     return places
 
 
-def known_nodes(nodes: list[str], secret: str, data_dir: Path) -> tuple[list[Target], str]:
-    """The named nodes, as many as a name has addresses, and the secret for them; else the running server's own."""
-    if not nodes and (running := DataFolder(data_dir).running_engine()) is not None:
-        return [Target(DEFAULT_POOL, running.node_url)], running.engine_secret
-    pools = parse_nodes(nodes)
-    return [target for pool, places in pools.items() for place in places for target in _targets(pool, place)], secret
+def known_nodes(nodes: NodeOptions, data_dir: Path) -> tuple[list[Target], Credentials]:
+    """The named nodes, as many as a name has addresses, and what they are shown; else the running server's own."""
+    if not nodes.node and (running := DataFolder(data_dir).running_engine()) is not None:
+        return [Target(DEFAULT_POOL, running.node_url)], Credentials(running.engine_secret)
+    own = Credentials(nodes.engine_secret, Certificates.of_client(nodes.certificates).context)
+    return [target for pool, places in nodes.pools.items() for place in places for target in _targets(pool, place)], own
 
 
 def _targets(pool: str, place: str) -> list[Target]:
@@ -108,13 +118,13 @@ def _targets(pool: str, place: str) -> list[Target]:
     return [Target(pool, service.url(address), service.certified) for address in sorted(set(addresses))]
 
 
-async def _ask_all(targets: list[Target], secret: str) -> list[tuple[str, str, NodeStatus | str]]:
+async def _ask_all(targets: list[Target], own: Credentials) -> list[tuple[str, str, NodeStatus | str]]:
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def ask(target: Target) -> tuple[str, str, NodeStatus | str]:
         async with turns:
             try:
-                status = await _ask(target, secret, lambda client, url: client.status(url, STATUS_PATIENCE))
+                status = await _ask(target, own, lambda client, url: client.status(url, STATUS_PATIENCE))
             except GatewayError as error:
                 return target.pool, target.url, str(error)
             return target.pool, target.url, status
@@ -122,19 +132,20 @@ async def _ask_all(targets: list[Target], secret: str) -> list[tuple[str, str, N
     return list(await asyncio.gather(*map(ask, targets)))
 
 
-async def _call(verb: NodeCall, target: Target, model: ModelInfo, secret: str) -> NodeStatus:
-    return await _ask(target, secret, lambda client, url: getattr(client, verb)(url, model_ref(model), PATIENCE))
+async def _call(verb: NodeCall, target: Target, model: ModelInfo, own: Credentials) -> NodeStatus:
+    return await _ask(target, own, lambda client, url: getattr(client, verb)(url, model_ref(model), PATIENCE))
 
 
 async def _ask(
-    target: Target, secret: str, question: Callable[[EngineClient, str], Awaitable[NodeStatus]]
+    target: Target, own: Credentials, question: Callable[[EngineClient, str], Awaitable[NodeStatus]]
 ) -> NodeStatus:
     url = target.url
-    client = EngineClient(AsyncioTransport(), secret, certified=target.certified)
+    client = EngineClient(AsyncioTransport(ssl_context=own.tls), own.secret, certified=target.certified)
     try:
         return await question(client, url)
     except EngineGone as error:
-        raise Unavailable(f"The engine node {url} does not answer; is it running?") from error
+        tls = f" Certificates may be why: {error.__cause__}" if url.startswith("https:") else ""
+        raise Unavailable(f"The engine node {url} does not answer; is it running?{tls}") from error
     except EngineFailed as error:
         raise Unavailable(f"The engine node {url} failed: {error.reason}") from error
     except GatewayError as error:

@@ -20,12 +20,19 @@ from shoal.doorkeeper import Limits
 from shoal.failures import StartFailure
 from shoal.server import Server
 
+TCP_NOTSENT_LOWAT = 25
+MOST_UNSENT = 256 * 1024
+"""Bytes of an answer that the kernel takes before its reader does: else it holds megabytes for each who reads nothing,
+where nobody counts them. Connections have it from the socket that they came by."""
+
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind and listen; port 0 takes a free one. Raises StartFailure with the reason in words."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, MOST_UNSENT)
     try:
         sock.bind((host, port))
         sock.listen(2048)

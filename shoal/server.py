@@ -23,6 +23,8 @@ LINGER = 0.5
 FAREWELL = 2.0
 """Seconds for what is cut short at the end of the grace period to clean up."""
 TICK = 0.02
+ROOMY = 0.9
+"""Of the memory for clients, what is left to them when it was too much."""
 
 
 class Server:
@@ -46,6 +48,8 @@ class Server:
         self._state = ServerState()
         self._looking: asyncio.Task[None] | None = None
         self._leaving = False
+        self._held = 0
+        """Bytes, at most, that clients make us hold: counted at the last look, and all that came since."""
 
     async def open(self) -> None:
         """Open the door."""
@@ -80,7 +84,7 @@ class Server:
         return tuple(self._state.connections)  # type: ignore[arg-type]
 
     def _welcome(self) -> BoundedHttp:
-        made = BoundedHttp(self._config, self._state, self._limits, self._keeper)
+        made = BoundedHttp(self._config, self._state, self._limits, self._keeper, self._note_held)
         if self._leaving:
             made.leave()
         return made
@@ -103,16 +107,22 @@ class Server:
                 connection.look(now)
             self._make_room()
 
+    def _note_held(self, size: int) -> None:
+        self._held += size
+        if self._held > self._limits.memory:
+            self._make_room()
+
     def _make_room(self) -> None:
         """Cut off those for whom most has been held for longest, while it is too much for all."""
-        held = sum(connection.held for connection in self._connections)
-        if held <= self._limits.memory:
+        sizes = {connection: connection.held for connection in self._connections}
+        self._held = sum(sizes.values())
+        if self._held <= self._limits.memory:
             return
-        for connection in sorted(self._connections, key=lambda connection: connection.held_since):
-            if held <= self._limits.memory:
+        for connection in sorted(sizes, key=lambda connection: connection.held_since):
+            if self._held <= self._limits.memory * ROOMY:
                 break
-            if connection.held:
-                held -= connection.held
+            if sizes[connection]:
+                self._held -= sizes[connection]
                 connection.cut_off()
 
     def _tell_time(self) -> None:

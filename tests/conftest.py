@@ -17,7 +17,10 @@ import hiredis
 import pytest
 import structlog
 
-pytest_plugins = ("secrets_watch",)
+pytest_plugins = (
+    "authorities",
+    "secrets_watch",
+)
 
 
 def pytest_configure() -> None:

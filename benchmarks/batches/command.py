@@ -36,6 +36,7 @@ from shoal.load.corpus import texts
 SETTLED = 3.0
 """Seconds before the first number counts: the model has to load."""
 PATIENCE = 3600.0
+DONE = frozenset({"completed", "failed", "expired", "cancelled"})
 LOOK = 0.1
 
 
@@ -198,7 +199,7 @@ def _completed(batch: dict[str, Any]) -> int:
 
 
 def _is_over(batch: dict[str, Any]) -> bool:
-    return batch["status"] in {"completed", "failed", "expired", "cancelled"}
+    return batch["status"] in DONE
 
 
 def tables(measured: Measured) -> list[Table]:

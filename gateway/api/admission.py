@@ -1,7 +1,7 @@
 """What every route with a price asks before it does its work, and settles after."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from litestar.types import Receive
 
@@ -26,10 +26,9 @@ async def admitted(
     """
     services.usage.check_room()
     # A caller who leaves cancels the work alone: a reservation or a settlement that broke off would be left in doubt.
-    async with AsyncExitStack() as held:
-        with call.span.part("quota.reserve"):
-            reserving = services.quota.reserve(key_of(call), model.names, model=name, tokens=tokens)
-            reservation = await held.enter_async_context(reserving)
-        await held.enter_async_context(attended(receive))
+    async with (
+        services.quota.reserve(key_of(call), model.names, model=name, tokens=tokens) as reservation,
+        attended(receive),
+    ):
         call.reservation = reservation
         yield reservation

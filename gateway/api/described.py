@@ -134,6 +134,8 @@ class Described:
     security: tuple[dict[str, list[str]], ...] | None = None
     """None: an API key."""
     media: str = "application/json"
+    streams: bool = False
+    """Whether the reply may be a stream of events."""
     wrong: tuple[str, ...] = ("ErrorBody",)
     """What errors look like."""
     query: tuple[dict[str, Any], ...] = ()
@@ -217,6 +219,7 @@ ROUTES = (
         ({"type": "object"},),
         "ChatBody",
         WORK,
+        streams=True,
     ),
     Described(
         "post",
@@ -226,6 +229,7 @@ ROUTES = (
         ({"type": "object"},),
         "CompletionBody",
         WORK,
+        streams=True,
     ),
     Described(
         "get",

@@ -50,7 +50,7 @@ class Choice(msgspec.Struct):
     message: Delta | None = None
     text: Any = None
     finish_reason: Any = None
-    index: int = 0
+    index: int | None = 0
 
     @property
     def says_something(self) -> bool:
@@ -81,11 +81,13 @@ class EventStream:
         """As it was last said."""
         self.heard = 0
         """Tokens that were heard at least: parts of an answer that said something."""
-        self._begun: set[int] = set()
-        self._ended: set[int] = set()
+        self._begun: set[int | None] = set()
+        self._ended: set[int | None] = set()
         self._model = b'"model":' + ENCODE(name)
         self._with_usage = with_usage
-        self._rest = b""
+        self._rest = bytearray()
+        self._looked = 0
+        """Bytes of the rest in which no event ends: looked at once, in however small pieces they came."""
 
     @property
     def complete(self) -> bool:
@@ -94,17 +96,18 @@ class EventStream:
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """The events that are whole now. Raises EventTooLong."""
-        whole = self._rest + piece if self._rest else piece
-        start = 0
-        for found in END.finditer(whole):
-            event = self._passed(whole[start : found.start()])
+        whole, start = self._rest, 0
+        whole += piece
+        for found in END.finditer(whole, max(0, self._looked - 3)):
+            event = self._passed(bytes(whole[start : found.start()]))
             start = found.end()
             if event:
                 yield event
             if self.done or self.failed:
                 return
-        self._rest = whole[start:]
-        if len(self._rest) > MOST_EVENT:
+        del whole[:start]
+        self._looked = len(whole)
+        if len(whole) > MOST_EVENT:
             raise EventTooLong
 
     def _passed(self, event: bytes) -> bytes:

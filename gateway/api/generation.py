@@ -18,11 +18,11 @@ from gateway.api.bodies import read_body
 from gateway.api.event_stream import Choice
 from gateway.api.generation_body import decode_generation, forwarded
 from gateway.api.generation_stream import GeneratedStream
-from gateway.api.generation_work import Generation, client_of, tokens_used
+from gateway.api.generation_work import Generation, client_of, is_guess, tokens_used
 from gateway.api.model_choice import Chosen, choose_model
 from gateway.api.urgency import choose_lane, time_left
 from gateway.call import Call, call_of
-from gateway.errors import EngineFailed, RequestError
+from gateway.errors import EngineFailed, GatewayError, RequestError
 from gateway.services.opened import Services
 from gateway.services.pools.node import Node
 from gateway.services.upstreams.counts import guessed
@@ -84,13 +84,21 @@ def check_generates(services: Services, chosen: Chosen) -> None:
 
 
 async def _generate_whole(services: Services, call: Call, receive: Receive, work: Generation) -> Answer:
-    async def complete(node: Node, seconds: float) -> bytes:
-        return await client_of(node).complete(work.path, work.content, seconds)
-
     model, name = work.chosen.model, work.chosen.name
     async with admitted(services, call, receive, model, name, tokens=work.cost) as reservation:
-        reply = await call.waiting_for(services.nodes.run(model.pool, model.id, complete, patience=time_left(call)))
-        read, named = _read(reply, name)
+
+        async def complete(node: Node, seconds: float) -> bytes:
+            client = client_of(node)
+            reservation.delivered = work.read  # should the caller leave: the upstream bills what it began
+            return await client.complete(work.path, work.content, seconds)
+
+        try:
+            reply = await call.waiting_for(services.nodes.run(model.pool, model.id, complete, patience=time_left(call)))
+            read, named = _read(reply, name)
+        except GatewayError:
+            reservation.delivered = 0
+            raise
+        call.estimated = is_guess(read.usage)
         reservation.used = tokens_used(read.usage, work, guessed(_texts(read.choices)))
     return Answer(named)
 
@@ -102,6 +110,8 @@ def _read(reply: bytes, name: str) -> tuple[Generated, bytes]:
         read = DECODE(reply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EngineFailed(f"An upstream's reply is no generated text: {error}.") from error
+    if not read.choices and bytes(fields.get("error", b"null")) != b"null":
+        raise EngineFailed("An upstream's reply is an error, for all that its status is 200.")
     fields["model"] = msgspec.Raw(ENCODE(name))
     return read, ENCODE(fields)
 

@@ -20,9 +20,10 @@ from policies.generation import generation_bound, prompt_bound
 ELSEWHERE = frozenset(
     {
         "api_base", "api_key", "api_type", "api_version", "azure_endpoint", "base_url", "bootstrap_host",
-        "bootstrap_port", "custom_llm_provider", "endpoint", "extra_headers", "fallbacks", "context_window_fallbacks",
-        "default_headers", "headers", "kv_transfer_params", "model_list", "models", "organization", "provider", "proxy",
-        "route", "url", "user_config",
+        "bootstrap_port", "custom_llm_provider", "deployment_id", "endpoint", "engine", "extra_body", "extra_headers",
+        "extra_query", "fallbacks", "context_window_fallbacks", "default_headers", "headers", "kv_transfer_params",
+        "litellm_params", "lora_path", "model_list", "models", "organization", "preset", "provider", "proxy", "route",
+        "url", "user_config",
     }
 )  # fmt: skip
 """Fields by which routers and servers are told another address, credential or model: LiteLLM, OpenRouter, vLLM and
@@ -133,5 +134,6 @@ def forwarded(content: bytes, body: GenerationBody, source: str) -> bytes:
 def generation_cost(model: ModelEntry, body: GenerationBody) -> TokenEstimate:
     """What the request may take at most: its prompt, and every answer that it asks for."""
     answers = body.prompts * max(body.n or 1, body.best_of or 1)
-    most = body.max_completion_tokens or body.max_tokens
+    limits = [limit for limit in (body.max_completion_tokens, body.max_tokens) if limit is not None]
+    most = max(limits, default=None)  # which of two an upstream goes by is not known
     return generation_bound(prompt_bound(body.read), answers=answers, most=most, context=input_limit(model))

@@ -18,7 +18,7 @@ from gateway.api.generation_work import Generation, client_of, tokens_used
 from gateway.api.model_choice import key_of
 from gateway.api.urgency import time_left
 from gateway.call import Call, Stream
-from gateway.errors import ClientGone, GatewayError, Unavailable, error_body
+from gateway.errors import ClientGone, EngineGone, GatewayError, Unavailable, error_body
 from gateway.services.opened import Services
 from gateway.services.pools.node import Node
 from gateway.services.quota.reserving import Reservation
@@ -80,6 +80,8 @@ class GeneratedStream:
         if isinstance(error, TimeoutError):
             error = Unavailable("The answer took too long; it ends here.", code="engine_timeout", retry_after=1.0)
         if self._call.stream is None:
+            if self._call.reservation is not None and not isinstance(error, ClientGone):
+                self._call.reservation.delivered = 0
             raise error
         self._call.stream.status = error.status
         return b"" if isinstance(error, ClientGone) else b"data: " + error_body(error) + b"\n\n"
@@ -113,7 +115,7 @@ class GeneratedStream:
         except EventTooLong as error:
             raise away("sends an event that does not end") from error
         if not events.complete:
-            raise away("ended a stream before its end" if not events.failed else "broke off a stream with an error")
+            raise _ended("ended a stream before its end" if not events.failed else "broke off a stream with an error")
 
     async def _send(self, event: bytes, events: EventStream, reservation: Reservation, send: Send) -> None:
         self._count(events, reservation)
@@ -125,7 +127,10 @@ class GeneratedStream:
     async def _begin(self, node: Node, seconds: float) -> Begun:
         """Begin at this upstream; what goes wrong before its first event is no more than an attempt."""
         events = EventStream(self._work.chosen.name, with_usage=self._work.body.wants_usage)
-        body = await client_of(node).generate(self._work.path, self._work.content, seconds)
+        client = client_of(node)
+        if self._call.reservation is not None:  # should the caller leave: the upstream bills what it began
+            self._count(events, self._call.reservation)
+        body = await client.generate(self._work.path, self._work.content, seconds)
         try:
             return await _first_events(body, events)
         except BaseException:
@@ -135,7 +140,7 @@ class GeneratedStream:
 
 async def _first_events(body: Streamed, events: EventStream) -> Begun:
     if not body.is_events:
-        raise away("answers a stream with something else")
+        raise _ended("answers a stream with something else")
     pieces = body.pieces()
     try:
         async for piece in pieces:
@@ -146,4 +151,11 @@ async def _first_events(body: Streamed, events: EventStream) -> Begun:
                 return Begun(body, pieces, events, first)
     except EventTooLong as error:
         raise away("sends an event that does not end") from error
-    raise away("broke off a stream with an error" if events.failed else "ended a stream before its beginning")
+    raise _ended("broke off a stream with an error" if events.failed else "ended a stream before its beginning")
+
+
+def _ended(how: str) -> EngineGone:
+    """An end that one request has had, which says nothing of others."""
+    error = away(how)
+    error.answered = True
+    return error

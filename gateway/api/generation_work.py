@@ -37,11 +37,12 @@ class Generation:
 
 def tokens_used(usage: Used | None, work: Generation, heard: int) -> int:
     """What it took: as the upstream says, or else the prompt by its length and what was heard of answers."""
-    if usage is None:
-        return work.read + heard
-    if usage.total_tokens is not None:
-        return usage.total_tokens
-    return (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+    return work.read + heard if usage is None or usage.generated is None else usage.generated
+
+
+def is_guess(usage: Used | None) -> bool:
+    """Whether the upstream did not say what it took."""
+    return usage is None or usage.generated is None
 
 
 def client_of(node: Node) -> UpstreamClient:

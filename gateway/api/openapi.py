@@ -105,6 +105,8 @@ def _responses(route: Described) -> dict[str, Any]:
     by_key = route.security is None
     schema, error = _any_of(route.replies), _any_of([ref(kind) for kind in route.wrong])
     told = {"200": _response("Done.", schema, _headers({}, limits=by_key), route.media)}
+    if route.streams:
+        told["200"]["content"]["text/event-stream"] = {"schema": TEXT}
     if route.name == "show_readiness":
         told["503"] = _response("Not now.", schema, _headers({}), route.media)
     for status in route.errors:

@@ -123,6 +123,7 @@ class Shell:
             (b"x-request-id", call.id.encode()),
             (b"openai-processing-ms", b"%d" % (elapsed * 1000)),
             (b"openai-version", b"2020-10-01"),
+            *([(b"x-shoal-usage", b"estimated")] if call.estimated else ()),
             *(rate_headers(await self._standings(call, call.key)) if call.key is not None else ()),
         ]
 

@@ -42,13 +42,14 @@ def witnessed(services: Services, call: Call, method: str) -> Iterator[None]:
         finally:
             if span.recorded:
                 tell_trace(call, method)
-            if is_told(services.settings.access_log, status_of(call), call.elapsed):
+            if is_told(services.settings.access_log, call):
                 (log.warning if failed(status_of(call)) else log.info)("request", **line(call, method))
 
 
-def is_told(rule: AccessLog, status: int, elapsed: float) -> bool:
-    """Whether there is a line of the request."""
-    return rule == "all" or (rule == "problems" and (failed(status) or elapsed >= SLOW))
+def is_told(rule: AccessLog, call: Call) -> bool:
+    """Whether there is a line of the request. That we are not ready is no request that failed."""
+    problem = (failed(status_of(call)) and call.endpoint != "/health/ready") or call.elapsed >= SLOW
+    return rule == "all" or (rule == "problems" and problem)
 
 
 def failed(status: int) -> bool:

@@ -1,9 +1,9 @@
-"""Every SELECT of files and batches. What a tenant asks for is asked with the tenant in the signature."""
+"""Every SELECT of files and batches that a tenant asks for, with the tenant in the signature."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Select, and_, func, or_, select, tuple_
+from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -12,17 +12,14 @@ from gateway.db.tables import Batch, File, FilePart, Tenant
 WORKING = ("validating", "in_progress", "finalizing", "cancelling")
 """Statuses of batches that somebody has to work on."""
 
-
-async def now(session: AsyncSession) -> datetime:
-    """The database's own clock, which is the same for every gateway. SQLite has none but that of its machine."""
-    if session.get_bind().dialect.name == "postgresql":
-        moment: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-        return moment.astimezone(UTC)
-    return datetime.now(UTC)
+UNREACHABLE = timedelta(days=7)
+"""For which a file that was to be deleted counts at most; where its storage is there, it goes within a minute."""
 
 
 async def file(session: AsyncSession, tenant_id: str, file_id: str) -> File | None:
     """One file of this tenant that is there to be seen."""
+    if not _is_plain(file_id):
+        return None
     return (await session.scalars(_files(tenant_id).where(col(File.id) == file_id))).one_or_none()
 
 
@@ -31,6 +28,8 @@ async def files(
 ) -> Sequence[File]:
     """One page of a tenant's files, by the time at which they were made."""
     chosen = _files(tenant_id)
+    if purpose is not None and not _is_plain(purpose):
+        return []
     if purpose is not None:
         chosen = chosen.where(col(File.purpose) == purpose)
     order = (col(File.created_at), col(File.id))
@@ -42,8 +41,13 @@ async def files(
 
 
 async def stored_bytes(session: AsyncSession, tenant_id: str) -> int:
-    """What all files of a tenant take together, those that batches are still writing included."""
-    total = select(func.coalesce(func.sum(col(File.bytes)), 0)).where(col(File.tenant_id) == tenant_id)
+    """What all files of a tenant take together, those that batches are still writing included.
+
+    Not what was to be deleted long ago: nobody reaches its storage, and its tenant can do nothing about it.
+    """
+    long_ago = datetime.now(UTC) - UNREACHABLE
+    over = func.coalesce(col(File.deleted_at), col(File.expires_at), datetime.now(UTC)) < long_ago
+    total = select(func.coalesce(func.sum(col(File.bytes)), 0)).where(col(File.tenant_id) == tenant_id, ~over)
     return int((await session.execute(total)).scalar_one())
 
 
@@ -55,6 +59,8 @@ async def parts(session: AsyncSession, file_id: str) -> Sequence[FilePart]:
 
 async def batch(session: AsyncSession, tenant_id: str, batch_id: str, *, locked: bool = False) -> Batch | None:
     """One batch of this tenant; `locked` to change it."""
+    if not _is_plain(batch_id):
+        return None
     chosen = select(Batch).where(col(Batch.tenant_id) == tenant_id, col(Batch.id) == batch_id)
     return (await session.scalars(chosen.with_for_update() if locked else chosen)).one_or_none()
 
@@ -66,6 +72,12 @@ async def batches(session: AsyncSession, tenant_id: str, *, after: Batch | None,
     if after is not None:
         chosen = chosen.where(tuple_(*order) < tuple_(after.created_at, after.id))
     return (await session.scalars(chosen.order_by(*(part.desc() for part in order)).limit(limit))).all()
+
+
+async def unfinished_batches(session: AsyncSession, tenant_id: str) -> int:
+    """How many of a tenant's batches somebody has to work on."""
+    counted = select(func.count()).where(col(Batch.tenant_id) == tenant_id, col(Batch.status).in_(WORKING))
+    return int((await session.execute(counted)).scalar_one())
 
 
 async def reads_file(session: AsyncSession, tenant_id: str, file_id: str) -> str | None:
@@ -82,43 +94,9 @@ async def tenant_locked(session: AsyncSession, tenant_id: str) -> bool:
     return (await session.scalars(chosen)).first() is not None
 
 
-async def unfinished(session: AsyncSession) -> Mapping[str, int]:
-    """How many batches of all tenants are in each status that is not the last."""
-    counted = select(col(Batch.status), func.count()).where(col(Batch.status).in_(WORKING)).group_by(col(Batch.status))
-    return {status: int(count) for status, count in (await session.execute(counted)).all()}
-
-
-async def free_batch(
-    session: AsyncSession, storage: str, moment: datetime, besides: Sequence[str], *, locked: bool = False
-) -> Batch | None:
-    """The oldest batch of this storage that nobody works on; `locked` to take it.
-
-    One of a tenant that is not among `besides` comes first. Those of suspended tenants wait, and are only ended.
-    """
-    free = or_(col(Batch.lease_until).is_(None), col(Batch.lease_until) < moment)
-    ending = or_(col(Batch.expires_at) < moment, col(Batch.status).in_(("finalizing", "cancelling")))
-    chosen = (
-        select(Batch)
-        .join(Tenant, col(Tenant.id) == col(Batch.tenant_id))
-        .where(col(Batch.status).in_(WORKING), col(Batch.storage) == storage, free)
-        .where(or_(col(Tenant.suspended_at).is_(None), ending))
-        .order_by(col(Batch.tenant_id).in_(besides), col(Batch.created_at))
-        .limit(1)
-    )
-    if locked:
-        chosen = chosen.with_for_update(of=Batch, skip_locked=True)
-    return (await session.scalars(chosen)).first()
-
-
-async def doomed_files(session: AsyncSession, storage: str, moment: datetime, *, limit: int) -> Sequence[File]:
-    """Files of this storage that were deleted, belong to nobody, or have expired and are read by no batch."""
-    owned = select(col(Tenant.id)).where(col(Tenant.id) == col(File.tenant_id)).exists()
-    read = (
-        select(col(Batch.id)).where(col(Batch.input_file_id) == col(File.id), col(Batch.status).in_(WORKING)).exists()
-    )
-    over = and_(col(File.expires_at) < moment, ~read)
-    chosen = select(File).where(col(File.storage) == storage, or_(col(File.deleted_at).is_not(None), over, ~owned))
-    return (await session.scalars(chosen.limit(limit))).all()
+def _is_plain(text: str) -> bool:
+    """Whether it could be an id or a purpose of ours. PostgreSQL will not even look for a NUL."""
+    return text.isascii() and text.isprintable()
 
 
 def _files(tenant_id: str) -> Select[File]:

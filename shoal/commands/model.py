@@ -13,7 +13,9 @@ from shoal.database import change, read
 from shoal.inspection import absolute, found, inspect, inspect_adapter
 from shoal.model_report import lines, report
 from shoal.node_calls import NodeCall, call_nodes, whereabouts
-from shoal.options import DATA_DIR, DEFAULT_POOL, AsJson, DatabaseUrl, DataDir, EngineSecret, Nodes, database_at
+from shoal.node_options import NodeOptions
+from shoal.option_groups import with_groups
+from shoal.options import DATA_DIR, DEFAULT_POOL, AsJson, DatabaseUrl, DataDir, database_at
 from shoal.printing import command, print_json, print_table, shown
 
 app = typer.Typer(
@@ -143,16 +145,13 @@ def _add_adapter(id_: str, adapter: str, aliases: tuple[str, ...], database: str
 
 
 @app.command("list")
+@with_groups
 def list_(
-    node: Nodes = None,
-    engine_secret: EngineSecret = "",
-    as_json: AsJson = False,
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
+    *, nodes: NodeOptions, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None
 ) -> None:
     """Show every registered model, and where it is: in which memory of the nodes that are named or run here."""
     registered = read(database_at(data_dir, database_url), models.list_models)
-    places = whereabouts(node or [], engine_secret, data_dir)
+    places = whereabouts(nodes, data_dir)
     rows = [(row, tuple(places.get((row.pool, row.id), ()))) for row in registered]
     if as_json:
         print_json([asdict(row) | {"where": where} for row, where in rows])
@@ -207,69 +206,47 @@ def remove(model: Name, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl 
 
 
 @app.command()
-def load(
-    model: Name,
-    node: Nodes = None,
-    engine_secret: EngineSecret = "",
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
-) -> None:
+@with_groups
+def load(model: Name, *, nodes: NodeOptions, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
     """Bring a model into the memory of its pool's nodes, and wait until it is there."""
-    _on_nodes("load", model, node or [], engine_secret, data_dir, database_url)
+    _on_nodes("load", model, nodes, data_dir, database_url)
 
 
 @app.command()
-def unload(
-    model: Name,
-    node: Nodes = None,
-    engine_secret: EngineSecret = "",
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
-) -> None:
+@with_groups
+def unload(model: Name, *, nodes: NodeOptions, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
     """Take a model out of the memory of its pool's nodes. The next request loads it again."""
-    _on_nodes("unload", model, node or [], engine_secret, data_dir, database_url)
+    _on_nodes("unload", model, nodes, data_dir, database_url)
 
 
 @app.command()
-def pin(
-    model: Name,
-    node: Nodes = None,
-    engine_secret: EngineSecret = "",
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
-) -> None:
+@with_groups
+def pin(model: Name, *, nodes: NodeOptions, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
     """Keep a model in the memory of its pool's nodes, whatever else is used: those that run now load it at once."""
-    _keep("pin", model, node or [], engine_secret, data_dir, database_url)
+    _keep("pin", model, nodes, data_dir, database_url)
 
 
 @app.command()
-def unpin(
-    model: Name,
-    node: Nodes = None,
-    engine_secret: EngineSecret = "",
-    data_dir: DataDir = DATA_DIR,
-    database_url: DatabaseUrl = None,
-) -> None:
+@with_groups
+def unpin(model: Name, *, nodes: NodeOptions, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
     """Let a model be evicted again when others need its room."""
-    _keep("unpin", model, node or [], engine_secret, data_dir, database_url)
+    _keep("unpin", model, nodes, data_dir, database_url)
 
 
-def _on_nodes(
-    verb: NodeCall, name: str, nodes: list[str], secret: str, data_dir: Path, database_url: str | None
-) -> None:
+def _on_nodes(verb: NodeCall, name: str, nodes: NodeOptions, data_dir: Path, database_url: str | None) -> None:
     model = read(database_at(data_dir, database_url), lambda session: models.find_model(session, name))
-    for url, memory in call_nodes(verb, model, nodes, secret, data_dir):
+    for url, memory in call_nodes(verb, model, nodes, data_dir):
         print(f"{url}: '{model.id}' is {verb}ed; models take {memory}.")
 
 
 def _keep(
-    verb: Literal["pin", "unpin"], name: str, nodes: list[str], secret: str, data_dir: Path, database_url: str | None
+    verb: Literal["pin", "unpin"], name: str, nodes: NodeOptions, data_dir: Path, database_url: str | None
 ) -> None:
     """The register last: where a node refuses, it must not promise what can not be kept."""
     database = database_at(data_dir, database_url)
     model = read(database, lambda session: models.find_model(session, name))
     model = replace(model, pinned=verb == "pin")
-    for url, memory in call_nodes(verb, model, nodes, secret, data_dir, if_any=True):
+    for url, memory in call_nodes(verb, model, nodes, data_dir, if_any=True):
         print(f"{url}: '{model.id}' is {verb}ned; models take {memory}.")
     change(database, lambda session, actor: models.set_pinned(session, actor, model.id, pinned=model.pinned))
     print(f"Model '{model.id}' is {verb}ned in the register.")

@@ -4,7 +4,9 @@ import typer
 
 from engine.protocol import NodeStatus, why_apart
 from shoal.node_calls import ask_nodes
-from shoal.options import DATA_DIR, AsJson, DataDir, EngineSecret, Nodes
+from shoal.node_options import NodeOptions
+from shoal.option_groups import with_groups
+from shoal.options import DATA_DIR, AsJson, DataDir
 from shoal.printing import print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Engine nodes: what they hold and how busy they are.")
@@ -16,11 +18,10 @@ def node() -> None:
 
 
 @app.command("list")
-def list_(
-    node: Nodes = None, engine_secret: EngineSecret = "", as_json: AsJson = False, data_dir: DataDir = DATA_DIR
-) -> None:
+@with_groups
+def list_(*, nodes: NodeOptions, as_json: AsJson = False, data_dir: DataDir = DATA_DIR) -> None:
     """Every node that is named with --node, or else the one of the running `shoal serve`."""
-    answers = ask_nodes(node or [], engine_secret, data_dir)
+    answers = ask_nodes(nodes, data_dir)
     if as_json:
         print_json([{"pool": pool, "url": url, "status": status} for pool, url, status in answers])
         return

@@ -1,5 +1,6 @@
 """A real `shoal serve` in a process of its own, on a data folder of its own: what a user has after `make run`."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -21,8 +22,10 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.services.register import models
+from gateway.db.schema import upgrade
+from gateway.services.register import grants, keys, models, tenants
 from gateway.services.register.audit import Actor
+from gateway.settings import sqlite_url
 from shoal.database import change
 from shoal.inspection import found, inspect
 
@@ -178,6 +181,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that leave it as they found it."""
     with running_server(tmp_path_factory.mktemp("data")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def filled_template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("filled")
+    asyncio.run(upgrade(sqlite_url(folder)))
+
+    async def fill(session: AsyncSession, actor: Actor) -> str:
+        model = models.NewModel(id=STARTER, source=STARTER, aliases=("mini",), dimensions=384, input_limit=256)
+        await models.add_model(session, actor, model)
+        tenant = await tenants.create_tenant(session, actor, "acme")
+        await grants.add_grant(session, actor, tenant.id, "*")
+        return (await keys.create_key(session, actor, tenant.id)).key
+
+    return folder, change(sqlite_url(folder), fill)
+
+
+@pytest.fixture
+def filled(filled_template: tuple[Path, str], tmp_path: Path) -> tuple[Path, str]:
+    """A data folder with the starter model, called `mini` too, and a tenant `acme`, who may use it; and its key."""
+    template, key = filled_template
+    return shutil.copytree(template, tmp_path, dirs_exist_ok=True), key
 
 
 @pytest.fixture(scope="session")

@@ -72,26 +72,13 @@ class Gateway:
 
 
 @pytest.fixture
-def start_gateway(tmp_path: Path, run_shoal) -> Callable[..., contextlib.AbstractContextManager[Gateway]]:
-    data = ("--data-dir", str(tmp_path))
-
-    def shoal(*words: str) -> str:
-        done = run_shoal(*words, *data)
-        assert done.returncode == 0, done.stderr
-        out: str = done.stdout
-        return out
-
-    shoal("migrate")
-    shoal("model", "add", STARTER, "--source", STARTER, "--alias", "mini")
-    shoal("tenant", "create", "acme")
-    shoal("allow", "add", "*", "--tenant", "acme")
-    created = shoal("key", "create", "--tenant", "acme", "--json")
-    key = created.split('"key": "')[1].split('"')[0]
+def start_gateway(filled: tuple[Path, str]) -> Callable[..., contextlib.AbstractContextManager[Gateway]]:
+    folder, key = filled
 
     @contextlib.contextmanager
     def start(*words: str) -> Iterator[Gateway]:
         port = free_port()
-        with running("gateway", "--port", str(port), *data, *words):
+        with running("gateway", "--port", str(port), "--data-dir", str(folder), *words):
             gateway = Gateway(f"http://127.0.0.1:{port}", key)
             gateway.until(lambda: httpx.get(f"{gateway.url}/health/live").status_code == 200, "the gateway lives")
             yield gateway

@@ -145,21 +145,12 @@ def fake_engine() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory) -> tuple[Path, str]:
-    """A data folder with a model and a tenant, and that tenant's key."""
-    folder = tmp_path_factory.mktemp("filled")
-    shoal(folder, "migrate")
-    shoal(folder, "model", "add", MODEL)
-    return folder, new_key(folder, "acme")["key"]
-
-
-@pytest.fixture(scope="module")
-def start_crew(filled, fake_engine, new_redis, tmp_path_factory) -> Iterator[Callable[[], Crew]]:
+def start_crew(filled_template, fake_engine, new_redis, tmp_path_factory) -> Iterator[Callable[[], Crew]]:
     redis = new_redis()
     with contextlib.ExitStack() as stack:
 
         def start() -> Crew:
-            template, key = filled
+            template, key = filled_template
             folder = tmp_path_factory.mktemp("crew")
             shutil.copytree(template, folder, dirs_exist_ok=True)
             port = free_port()
@@ -284,8 +275,8 @@ def test_signing_in_and_out_holds_at_every_worker(crew) -> None:
     assert [client.get("/admin").status_code for client in (first, *others[1:])] == [303] * (WORKERS - 1)
 
 
-def test_a_worker_that_is_killed_fails_its_own_requests_alone_and_is_replaced(start_crew) -> None:
-    crew = start_crew()
+def test_a_worker_that_is_killed_fails_its_own_requests_alone_and_is_replaced(crew) -> None:
+    restarts = crew.metrics()["shoal_gateway_worker_restarts_total"]
     callers = 6
     with Load(crew, crew.key, callers) as load:
         for _ in range(2):
@@ -299,9 +290,8 @@ def test_a_worker_that_is_killed_fails_its_own_requests_alone_and_is_replaced(st
     assert set(load.answered) == {200}
     assert load.failed <= 2 * callers
     found = crew.metrics()
-    assert found["shoal_gateway_worker_restarts_total"] == 2
+    assert found["shoal_gateway_worker_restarts_total"] == restarts + 2
     assert found["shoal_gateway_requests_total"] >= before
-    assert crew.stop() == 0
 
 
 def test_workers_that_are_told_to_go_one_by_one_fail_no_request(start_crew) -> None:

@@ -5,8 +5,10 @@ import msgspec
 import pytest
 
 from engine.protocol import ErrorReply
+from gateway import errand
 from gateway.engine_client import EmbedRequest, EngineClient, ModelRef, gateway_error
 from gateway.errors import EngineFailed, EngineGone, InputTooLong, Unavailable
+from gateway.tracing import UNRECORDED
 
 REQUEST = EmbedRequest(ModelRef("m", "m"), ["x"])
 
@@ -33,6 +35,38 @@ def test_calls_carry_the_secret_and_the_request_as_msgpack():
     sent = msgspec.msgpack.decode(seen[0].content, type=EmbedRequest)
     assert msgspec.structs.replace(sent, patience=None) == REQUEST
     assert 0.9 <= sent.patience < 1.0, "the node must give up before its caller stops listening"
+
+
+def test_calls_say_for_which_request_and_in_which_trace_they_are_made():
+    seen = []
+
+    def handler(request):
+        seen.append(
+            [(name, value) for name, value in request.headers.items() if name in ("x-request-id", "traceparent")]
+        )
+        return httpx.Response(500, content=b"")
+
+    async def run():
+        engines = EngineClient(httpx.MockTransport(handler), "secret")
+
+        async def ask():
+            with pytest.raises(EngineFailed):
+                await engines.embed("http://node:9000", REQUEST, 1.0)
+
+        async def serve(number):
+            errand.set_out(f"req_{number}", UNRECORDED)
+            with errand.traced(f"trace-{number}"):
+                await asyncio.sleep(0)
+                await ask()
+            await ask()
+
+        await asyncio.gather(serve(1), serve(2))
+        await ask()
+
+    asyncio.run(run())
+    ids = [("x-request-id", "req_1")], [("x-request-id", "req_2")]
+    traced = [[*ids[0], ("traceparent", "trace-1")], [*ids[1], ("traceparent", "trace-2")]]
+    assert sorted(seen) == sorted([*ids, *traced, []])
 
 
 @pytest.mark.parametrize(

@@ -247,3 +247,31 @@ async def test_a_redirect_is_an_answer_and_is_not_followed():
     async with peer(serve) as (send, connections):
         assert (await send(stream=False)).status_code == 302
         assert len(connections) == 1
+
+
+async def test_a_connection_whose_reader_was_slow_until_the_end_serves_the_next_request():
+    async def serve(reader, writer):
+        for _ in range(2):
+            await request(reader)
+            body = b"x" * (MOST_AHEAD + 1)  # its last byte is one too many
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            await writer.drain()
+
+    async with peer(serve, serve) as (send, connections):
+        response = await send()
+        while response.stream._connection._received <= MOST_AHEAD:  # nobody reads, so the peer is held
+            await asyncio.sleep(0.001)
+        assert sum([len(piece) async for piece in response.aiter_raw()]) == MOST_AHEAD + 1
+        assert len(await (await send(stream=False)).aread()) == MOST_AHEAD + 1
+        assert len(connections) == 1
+
+
+async def test_a_peer_that_would_speak_something_else_is_no_peer():
+    async def serve(reader, writer):
+        await request(reader)
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nhello")
+        await reader.read()
+
+    async with peer(serve) as (send, _):
+        with pytest.raises(httpx.RemoteProtocolError, match="not HTTP"):
+            await send(stream=False)

@@ -11,6 +11,8 @@ import struct
 import threading
 from dataclasses import dataclass, field
 
+from benchmarks import fake_engine
+
 KEY = "sk-upstream-1f0c8a6be7d94253b1c2"
 WORDS = ["Herring ", "swim ", "in ", "shoals", "."]
 JSON = "application/json"
@@ -67,9 +69,11 @@ class FakeUpstream:
             started.set()
             self.loop.run_forever()
             self.server.close()
-            for task in asyncio.all_tasks(self.loop):
-                task.cancel()
-            self.loop.run_until_complete(asyncio.sleep(0))
+            self.loop.run_until_complete(asyncio.sleep(0.01))  # what was accepted becomes a task
+            while tasks := asyncio.all_tasks(self.loop):  # one that accepts a connection begins another
+                for task in tasks:
+                    task.cancel()
+                self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             self.loop.close()
 
         self.thread = threading.Thread(target=run, name="fake upstream")
@@ -132,6 +136,9 @@ class FakeUpstream:
             case "/v1/models":
                 data = [{"id": name, "object": "model", "max_model_len": 4096} for name in self.models]
                 await say(writer, {"object": "list", "data": data})
+            case "/v1/embeddings" if str(body["input"][0]).startswith("__error "):
+                status = {"queue_full": 429, "model_loading": 503}.get(body["input"][0].split()[1].strip("_"), 500)
+                await say(writer, {"error": {"message": "No."}}, status)
             case "/v1/embeddings":
                 await say(writer, embeddings(body))
             case "/v1/rerank":
@@ -171,6 +178,8 @@ class FakeUpstream:
         }  # fmt: skip
         if body["model"] == "uncounted":
             del reply["usage"]
+        if body["model"] == "zeros":
+            reply["usage"] = dict.fromkeys(usage(), 0)
         await say(writer, reply)
 
     async def _stream(self, asked, writer):
@@ -178,10 +187,10 @@ class FakeUpstream:
         model = body["model"]
 
         def chunk(**choice):
-            choices = [{"index": 0, "finish_reason": None, **choice}] if choice else []
+            choices = [{"index": NUMBERS.get(model, 0), "finish_reason": None, **choice}] if choice else []
             told = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": choices}
             if body.get("stream_options", {}).get("include_usage") and model != "uncounted":
-                told["usage"] = None if choice else usage()
+                told["usage"] = dict.fromkeys(usage(), 0) if model == "zeros" else None if choice else usage()
             return b"data: " + json.dumps(told).encode() + b"\n\n"
 
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -209,6 +218,7 @@ class FakeUpstream:
             raise
 
 
+NUMBERS = {"unnumbered": None}
 NOT_A_NUMBER = base64.b64encode(struct.pack("<2f", 1, float("nan"))).decode()
 WRONG = {
     "refused": (401, {"error": {"message": f"Incorrect API key provided: {KEY}", "code": "invalid_api_key"}}, {}),
@@ -233,6 +243,10 @@ WRONG = {
         {"data": [{"index": i, "embedding": [1.0]} for i in (0, 1)], "usage": {"prompt_tokens": 10**15}},
         {},
     ),
+    "endless-wait": (429, {"error": {"message": "Slow down"}}, {"retry-after": "nan"}),
+    "packed": (200, {"data": []}, {"content-encoding": "gzip"}),
+    "forbidden": (403, {"error": {"message": "Blocked by the firewall at 10.0.0.7"}}, {}),
+    "sorry": (200, {"error": {"message": "No provider at 10.0.0.7", "code": 502}}, {}),
     "nojson": (200, "<html>hello</html>", {}),
 }  # fmt: skip
 
@@ -250,6 +264,9 @@ def embeddings(body):
     data = []
     for index, text in enumerate(texts):
         numbers = vector(text, body.get("dimensions") or 8)
+        if body["model"].startswith("as-the-engine"):
+            width = len(numbers)
+            numbers = struct.unpack(f"<{width}f", fake_engine.vector(text, width))
         as_base64 = body.get("encoding_format") == "base64" and body["model"] != "floats"
         told = base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode() if as_base64 else numbers
         data.append({"object": "embedding", "index": index, "embedding": told})
@@ -276,6 +293,7 @@ async def misbehaved(model, writer):
         case "dies":
             abort(writer)
         case "breaks":
+            await asyncio.sleep(0.05)  # with the first word in one piece it would be no beginning
             writer.write(piece(b'data: {"error": {"message": "CUDA error at 10.1.2.3", "code": 500}}\n\n'))
         case "endless":
             writer.write(piece(b"data: " + b"x" * 5_000_000))

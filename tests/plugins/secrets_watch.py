@@ -42,9 +42,11 @@ CREATES = re.compile(
     r"|/admin/(?:api/v1/)?tenants/[^/]+/keys(?:/[^/]+/rotation)?"
 )
 """Where the admin API and the console do, in the body of the reply to a change that was made."""
-GIVEN = {"SHOAL_ENGINE_SECRET", "SHOAL_METRICS_KEY", "SHOAL_SESSION_KEY"}
+GIVEN = {
+    "SHOAL_ENGINE_SECRET", "SHOAL_METRICS_KEY", "SHOAL_SESSION_KEY", "SHOAL_SECRET_KEY", "SHOAL_UPSTREAM_KEY",
+}  # fmt: skip
 """Variables by which a process is told one."""
-KEPT = {"runtime.json", "session.key"}
+KEPT = {"runtime.json", "session.key", "secret.key"}
 """Files of this user alone that hold a secret."""
 
 
@@ -63,6 +65,7 @@ class SecretsWatch:
         self._undo = contextlib.ExitStack()
         self._awaited = {
             "gateway.services.access.operators": self._watch_passwords,
+            "gateway.services.register.sealing": self._watch_sealing,
             "requests.sessions": self._hear_requests,
         }
 
@@ -129,6 +132,23 @@ class SecretsWatch:
             return await chosen(given)
 
         self._put(operators, "_password", password)
+
+    def _watch_sealing(self, sealing: Any) -> None:
+        """Credentials of upstreams, when they are encrypted, and the key that they are encrypted with."""
+        begin, seal = sealing.Sealer.__init__, sealing.Sealer.seal
+
+        def begun(sealer: Any, key: bytes) -> None:
+            begin(sealer, key)
+            if len(set(key)) > FEW:
+                self.learn(key)
+
+        def sealed(sealer: Any, secret: str, owner: str) -> bytes:
+            if len(set(secret)) > FEW:
+                self.learn(secret)
+            return seal(sealer, secret, owner)
+
+        self._put(sealing.Sealer, "__init__", begun)
+        self._put(sealing.Sealer, "seal", sealed)
 
     def _learn_from(self, module: Any, name: str) -> None:
         made = getattr(module, name)

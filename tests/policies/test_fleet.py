@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.fleet import TOKENS_PER_UNIT, Fleet, NodeFacts, rank
+from policies.fleet import Fleet, NodeFacts, rank
 
 steady = settings(deadline=None, derandomize=True, max_examples=300)
 
@@ -22,7 +23,7 @@ steps = st.lists(
     st.one_of(
         updates,
         st.tuples(st.just("begin"), st.sampled_from(URLS), st.sampled_from(MODELS)),
-        st.tuples(st.just("end"), st.sampled_from(URLS)),
+        st.tuples(st.just("end"), st.sampled_from(URLS), st.none() | st.sampled_from(MODELS)),
         st.tuples(st.just("remove"), st.sampled_from(URLS)),
         st.tuples(st.sampled_from(["well", "sick"]), st.sampled_from(URLS)),
     ),
@@ -37,8 +38,8 @@ def play(fleet, story):
                 fleet.update(step)
             case ("begin", url, model):
                 fleet.begin(url, model, 0.0)
-            case ("end", url):
-                fleet.end(url)
+            case ("end", url, served):
+                fleet.end(url, served)
             case ("remove", url):
                 fleet.remove(url)
             case (health, url):
@@ -67,13 +68,13 @@ def test_what_is_kept_up_to_date_is_what_one_would_find_by_looking_at_every_node
 
 def test_load_is_what_the_node_said_and_what_was_sent_and_came_back_since():
     fleet = Fleet()
-    fleet.update(NodeFacts("a", waiting_requests=3, waiting_tokens=2 * TOKENS_PER_UNIT))
+    fleet.update(NodeFacts("a", waiting_requests=3))
+    assert fleet.nodes["a"].load == 3
+    fleet.begin("a", "m", 0.0)
+    fleet.begin("a", "m", 0.0)
     assert fleet.nodes["a"].load == 5
-    fleet.begin("a", "m", 0.0)
-    fleet.begin("a", "m", 0.0)
-    assert fleet.nodes["a"].load == 7
     fleet.end("a")
-    assert fleet.nodes["a"].load == 6
+    assert fleet.nodes["a"].load == 4
     fleet.update(NodeFacts("a"))
     assert fleet.nodes["a"].load == 1, "its own request is there whatever the node says"
     fleet.end("a")
@@ -96,6 +97,28 @@ def test_a_model_that_a_node_was_sent_for_counts_as_held_until_the_node_has_twic
     fleet.begin("a", "m", 3.0)
     assert fleet.moves == 2
     assert fleet.moved_at == {"m": 2.0}
+
+
+def test_a_model_that_has_answered_is_there_whatever_the_last_status_said():
+    fleet = Fleet()
+    fleet.update(NodeFacts("a"))
+    fleet.begin("a", "m", 0.0)
+    fleet.end("a", "m")
+    assert fleet.nodes["a"].facts.resident == {"m"}
+    assert fleet.holders("m")
+    fleet.update(NodeFacts("a"))
+    assert not fleet.holders("m")
+
+
+def test_how_long_one_would_wait_is_what_waits_at_the_speed_of_the_node():
+    fleet = Fleet()
+    fleet.update(NodeFacts("a", waiting_requests=4, waiting_tokens=2000, tokens_per_second=1000.0))
+    assert fleet.nodes["a"].delay == pytest.approx(2.0)
+    fleet.begin("a", "m", 0.0)
+    assert fleet.nodes["a"].delay == pytest.approx(2.5)
+    fleet.update(NodeFacts("a"))
+    fleet.begin("a", "m", 0.0)
+    assert fleet.nodes["a"].delay == pytest.approx(1.0)
 
 
 def test_nodes_that_were_not_known_do_no_harm():

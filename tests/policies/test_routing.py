@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.fleet import Fleet, NodeFacts
-from policies.routing import FREE, LOAD_BOUND, SPREAD_INTERVAL, Choice, choose_node
+from policies.routing import BUSY, FOLLOW, LOAD_BOUND, LOOK, SPREAD_INTERVAL, Choice, choose_node
 
 steady = settings(deadline=None, derandomize=True, max_examples=300)
 
@@ -62,9 +62,10 @@ def test_none_when_no_node_is_healthy(nodes):
 @pytest.mark.parametrize("holder", "abcd")
 def test_a_node_that_holds_the_model_comes_before_all_others(holder):
     fleet = fleet_of(*(node(name, *(["m"] if name == holder else []), restorable=M) for name in "abcd"))
-    for _ in range(int(FREE)):
-        assert send(fleet).how == "resident"
-        assert chosen(fleet)[0] == holder or fleet.nodes[f"http://{holder}:9000"].load >= FREE
+    while fleet.nodes[f"http://{holder}:9000"].delay <= BUSY:
+        assert chosen(fleet) == (holder, "resident")
+        send(fleet)
+    assert chosen(fleet)[1] == "spread"
 
 
 def test_excluded_nodes_are_not_asked_again():
@@ -107,11 +108,20 @@ def test_the_requests_that_come_while_a_model_loads_follow_the_first_there():
     fleet = fleet_of(*map(node, "abcde"))
     first = send(fleet)
     assert first.how == "cold"
-    for moment in range(200):
-        assert send(fleet, now=moment / 10) == Choice(first.url, "loading")
+    for moment in range(1, FOLLOW):
+        assert send(fleet, now=float(moment)) == Choice(first.url, "loading")
+        if moment == 3:
+            fleet.update(NodeFacts(first.url, loading=M))
     assert fleet.moves == 1
-    fleet.update(NodeFacts(first.url, loading=M))
-    assert send(fleet, now=21.0) == Choice(first.url, "loading")
+
+
+def test_where_too_many_would_follow_another_node_loads_the_model_too_but_not_at_once():
+    fleet = fleet_of(*map(node, "abcdefghijklmnop"))
+    hows = [send(fleet, now=step / 100).how for step in range(400)]
+    moments = [step / 100 for step, how in enumerate(hows) if how == "spread"]
+    assert moments[0] >= SPREAD_INTERVAL
+    assert fleet.moves == len(moments) + 1 <= 16
+    assert len({there.facts.url for there in fleet.nodes.values() if there.in_flight}) == fleet.moves
 
 
 def test_gateways_that_know_nothing_of_each_other_load_a_model_on_the_same_node():
@@ -120,32 +130,38 @@ def test_gateways_that_know_nothing_of_each_other_load_a_model_on_the_same_node(
         assert len({send(fleet, model) for fleet in fleets}) == 1
 
 
-def test_below_the_bound_a_model_gathers_on_the_first_of_its_nodes():
-    names = "abcde"
-    fleet = fleet_of(*(node(name, "m") for name in names))
+def test_a_model_that_is_asked_for_little_gathers_on_the_first_of_its_nodes():
+    fleet = fleet_of(*(node(name, "m") for name in "abcde"))
     first = chosen(fleet)[0]
-    for _ in range(int(FREE)):
-        assert chosen(fleet)[0] == first
-        send(fleet)
-    assert chosen(fleet)[0] != first
+    for _ in range(100):
+        assert send(fleet).url == f"http://{first}:9000"
+        fleet.end(f"http://{first}:9000")
 
 
-def test_above_it_the_nodes_that_hold_a_model_share_and_none_gets_much_more_than_the_mean():
+def test_the_nodes_that_hold_a_model_share_what_is_too_much_for_the_first_and_none_gets_much_more_than_the_mean():
     fleet = fleet_of(*(node(name, "m") for name in "abcd"))
     for sent in range(1, 201):
         send(fleet)
-        assert max(there.load for there in fleet.nodes.values()) <= max(FREE, LOAD_BOUND * sent / 4) + 1
+        assert max(there.load for there in fleet.nodes.values()) <= LOAD_BOUND * sent / 4 + 1
 
 
-def test_a_node_that_is_busy_with_other_models_or_for_other_gateways_is_passed_over():
-    for busy in ({"waiting_requests": 50}, {"waiting_tokens": 50_000}):
-        for holder in "ab":
-            nodes = [node(name, "m", **(busy if name == holder else {})) for name in "abc"]
-            assert chosen(fleet_of(*nodes))[0] != holder
+@pytest.mark.parametrize("holder", "ab")
+def test_a_node_that_is_busy_with_other_models_or_for_other_gateways_is_passed_over(holder):
+    nodes = [node(name, "m", waiting_requests=50 * (name == holder)) for name in "abc"]
+    assert chosen(fleet_of(*nodes))[0] != holder
+
+
+def test_of_a_thousand_busy_nodes_that_hold_a_model_no_one_is_forgotten():
+    fleet = fleet_of(*(node(str(number), "m", waiting_requests=5) for number in range(3 * LOOK)))
+    for _ in range(30 * LOOK):
+        assert send(fleet).how == "resident"
+    loads = [there.load for there in fleet.nodes.values()]
+    assert sum(load > 5 for load in loads) > 2 * LOOK
+    assert max(loads) <= LOAD_BOUND * fleet.mean_load + 2
 
 
 def crowded(*names: str, free: str = "") -> Fleet:
-    """`names` hold the model and are busy, the others are idle."""
+    """`names` hold the model and are busy for a second, the others are idle."""
     return fleet_of(*(node(name, "m", waiting_requests=50) for name in names), *(map(node, free)))
 
 
@@ -155,7 +171,9 @@ def test_a_model_whose_nodes_are_all_busy_goes_to_one_free_node_more_and_not_to_
     assert spread[0].how == "spread"
     assert Counter(choice.how for choice in spread)["spread"] == 1
     assert fleet.moves == 1
-    assert chosen(fleet, now=SPREAD_INTERVAL)[1] == "spread"
+    assert chosen(fleet, now=2 * SPREAD_INTERVAL)[1] != "spread", "it is still on its way there"
+    fleet.update(NodeFacts(spread[0].url, resident=M, waiting_requests=50))
+    assert chosen(fleet, now=2 * SPREAD_INTERVAL)[1] == "spread"
 
 
 def test_the_more_nodes_hold_a_model_the_sooner_it_may_go_to_one_more():
@@ -165,11 +183,43 @@ def test_the_more_nodes_hold_a_model_the_sooner_it_may_go_to_one_more():
         if choice.how == "spread":
             moments.append(now)
             fleet.update(NodeFacts(choice.url, resident=M, waiting_requests=50))
-        now += 1 / 64
+        now += 1 / 256
     pauses = [later - sooner for sooner, later in pairwise(moments)]
     assert pauses == sorted(pauses, reverse=True)
-    assert pauses[0] >= SPREAD_INTERVAL / 2
+    assert pauses[0] == pytest.approx(SPREAD_INTERVAL / 2, abs=1 / 128)
     assert pauses[-1] <= SPREAD_INTERVAL / 5
+
+
+def test_a_model_comes_to_no_more_nodes_at_a_time_than_have_it():
+    fleet, now = crowded("a", "b", free="cdefghijk"), 0.0
+    while now < 10.0:
+        send(fleet, now=now)
+        now += 1 / 16
+    assert fleet.moves == 2
+
+
+def test_a_model_whose_nodes_would_serve_it_sooner_than_another_one_could_load_it_stays_there():
+    busy = {"waiting_requests": 10, "waiting_tokens": 10_000}
+    for speed, how in ((100_000.0, "resident"), (10_000.0, "spread")):
+        assert chosen(fleet_of(node("a", "m", **busy, tokens_per_second=speed), node("b")))[1] == how
+
+
+def test_a_model_goes_where_there_is_room_for_it_before_something_has_to_leave():
+    names = "abcdefgh"
+    for roomy in names:
+        room = {name: 500 * (name == roomy) for name in names}
+        holder = node("z", "m", waiting_requests=50, bytes={"m": 400})
+        fleet = fleet_of(holder, *(node(name, free_bytes=room[name]) for name in names))
+        assert chosen(fleet) == (roomy, "spread")
+        fleet.set_healthy(holder.url, False)
+        assert chosen(fleet) == (roomy, "cold")
+
+
+def test_room_that_was_given_away_is_not_given_twice():
+    sizes = {"m": 400, "n": 400}
+    fleet = fleet_of(node("z", "m", "n", bytes=sizes), node("a", free_bytes=500), node("b", free_bytes=500))
+    fleet.set_healthy("http://z:9000", False)
+    assert {send(fleet, "m").url, send(fleet, "n").url} == {"http://a:9000", "http://b:9000"}
 
 
 def test_when_all_are_busy_alike_a_model_does_not_move():
@@ -179,7 +229,8 @@ def test_when_all_are_busy_alike_a_model_does_not_move():
 
 
 def test_a_node_that_leaves_moves_only_its_own_models():
-    before = {model: chosen(fleet_of(*map(node, "abcde")), model)[0] for model in MODELS}
+    fleet = fleet_of(*map(node, "abcde"))
+    before = {model: chosen(fleet, model)[0] for model in MODELS}
     for gone in "abcde":
         left = fleet_of(*map(node, "abcde"))
         left.remove(f"http://{gone}:9000")
@@ -189,8 +240,19 @@ def test_a_node_that_leaves_moves_only_its_own_models():
         assert all(chosen(left, model) == chosen(away, model) for model in MODELS)
 
 
+def test_the_models_of_a_node_that_leaves_spread_evenly_over_the_others():
+    fleet = fleet_of(*map(node, "abcde"))
+    asked = [f"org/model-{number}" for number in range(4000)]
+    homeless = [model for model in asked if chosen(fleet, model)[0] == "a"]
+    fleet.remove("http://a:9000")
+    counts = Counter(chosen(fleet, model)[0] for model in homeless)
+    assert len(counts) == 4
+    assert max(counts.values()) < 1.25 * len(homeless) / 4
+
+
 def test_models_settle_evenly_over_the_nodes():
-    counts = Counter(chosen(fleet_of(*map(node, "abcde")), model)[0] for model in MODELS)
+    fleet = fleet_of(*map(node, "abcde"))
+    counts = Counter(chosen(fleet, model)[0] for model in MODELS)
     assert len(counts) == 5
     assert max(counts.values()) < 2 * len(MODELS) / 5
 

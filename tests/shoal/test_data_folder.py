@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from shoal import data_folder
-from shoal.data_folder import DataFolder, RunningEngine
+from shoal.data_folder import DataFolder, RunningEngine, secret_key_from
 from shoal.failures import StartFailure
 
 ENGINE = RunningEngine("http://127.0.0.1:9000", "a secret")
@@ -34,6 +34,31 @@ def test_a_session_key_that_was_cut_short_is_made_anew(folder) -> None:
     (folder.path / "session.key").touch()
     assert len(folder.session_key()) == 32
     assert folder.session_key() == folder.session_key()
+
+
+def test_the_secret_key_is_made_once_private_and_another_than_the_sessions(folder) -> None:
+    key = folder.secret_key()
+    assert len(key) == 32
+    assert folder.secret_key() == key != folder.session_key()
+    assert stat.S_IMODE((folder.path / "secret.key").stat().st_mode) == 0o600
+    assert folder.secret_key("chosen" * 6) == secret_key_from("chosen" * 6) != folder.session_key("chosen" * 6)
+
+
+def test_a_secret_key_that_was_cut_short_is_said_and_left_as_it_is(folder) -> None:
+    (folder.path / "secret.key").write_bytes(b"short")
+    with pytest.raises(StartFailure, match="5 bytes"):
+        folder.secret_key()
+    assert (folder.path / "secret.key").read_bytes() == b"short"
+
+
+def test_keys_that_are_there_need_no_room_on_the_disk(folder, monkeypatch) -> None:
+    kept = folder.session_key(), folder.secret_key()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data_folder, "write_private", full)
+    assert (folder.session_key(), folder.secret_key()) == kept
 
 
 def test_a_file_that_could_not_be_written_is_not_there(folder, monkeypatch) -> None:

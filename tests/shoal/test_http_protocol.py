@@ -140,7 +140,9 @@ def test_a_request_that_does_not_arrive_is_not_waited_for(monkeypatch, beginning
 
     async def talk(reader, writer) -> bytes:
         writer.write(beginning)
-        return await reader.read()
+        with contextlib.suppress(ConnectionError):  # closed before what was sent was read
+            return await reader.read()
+        return b""
 
     assert converse(talk) == b""
 

@@ -2,81 +2,40 @@
 
 import asyncio
 import contextlib
-import datetime
+import math
+import socket
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.certificates import CertificateFiles, Certificates, CertificatesUnusable
 from gateway.transport import AsyncioTransport
 from shoal import process
+from shoal.door import ListeningDoor
+from shoal.doorkeeper import Limits
 from shoal.failures import StartFailure
+from shoal.server import Server
 from shoal.tls import door_tls
 
 pytestmark = pytest.mark.anyio
-YEAR = datetime.timedelta(days=365)
-NOW = datetime.datetime.now(datetime.UTC)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@dataclass
-class Authority:
-    """Signs certificates, which lie in its folder."""
-
-    folder: Path
-    name: str
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._certificate = self._sign(self.name, self._key, x509.BasicConstraints(ca=True, path_length=None))
-        self.path = self.folder / f"{self.name}.pem"
-        self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
-
-    def issue(self, name: str, file: str | None = None) -> dict[str, Path]:
-        """A certificate for loopback, and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName(name)])
-        made = self._sign(name, key, names)
-        certificate, private = self.folder / f"{file or name}.crt", self.folder / f"{file or name}.key"
-        certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        private.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return {"certificate": certificate, "key": private}
-
-    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType) -> x509.Certificate:
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self.name)])
-        return (
-            x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), NOW, NOW + YEAR)
-            .add_extension(extension, critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture
-def ours(tmp_path) -> Authority:
-    return Authority(tmp_path / "ours", "ours")
+def ours(new_authority):
+    return new_authority("ours")
 
 
 @pytest.fixture
-def theirs(tmp_path) -> Authority:
-    return Authority(tmp_path / "theirs", "theirs")
+def theirs(new_authority):
+    return new_authority("theirs")
 
 
 async def app(scope, receive, send) -> None:
@@ -88,7 +47,7 @@ async def app(scope, receive, send) -> None:
 @contextlib.asynccontextmanager
 async def serving(context: ssl.SSLContext | None) -> AsyncIterator[str]:
     stop, sock = process.StopSignal(), process.listen("127.0.0.1", 0)
-    server = asyncio.create_task(process.serve(app, sock, stop, grace_period=1, tls=context))
+    server = asyncio.create_task(process.serve(app, sock, stop, grace_period=20, tls=context))
     yield process.address(sock, Path("certificate"))
     stop.set()
     await server
@@ -124,6 +83,44 @@ async def test_a_gateway_believes_no_node_of_a_strangers_or_of_another_name(ours
     async with serving(Certificates.of_server(CertificateFiles(**ours.issue("node"))).context) as url:
         with pytest.raises(httpx.ConnectError):
             await ask(url.replace("127.0.0.1", "localhost"), gateway.context)
+
+
+async def test_a_kept_connection_that_nobody_uses_does_not_hold_the_end_up(ours) -> None:
+    """Its client would have to answer that TLS ends, and does not even look."""
+    node = Certificates.of_server(CertificateFiles(**ours.issue("node")))
+    trusted = Certificates.of_client(CertificateFiles(trusted=ours.path)).context
+
+    def ask_and_keep(address) -> ssl.SSLSocket:
+        connection = trusted.wrap_socket(socket.create_connection(address), server_hostname="127.0.0.1")
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        return connection
+
+    async with asyncio.timeout(5), serving(node.context) as url:
+        kept = await asyncio.to_thread(ask_and_keep, ("127.0.0.1", int(url.rpartition(":")[2])))
+    kept.close()
+
+
+async def test_an_end_passes_by_a_connection_that_is_just_being_cut_off(ours) -> None:
+    """For a moment it is there still, and its socket is not."""
+    node = Certificates.of_server(CertificateFiles(**ours.issue("node")))
+    trusted = Certificates.of_client(CertificateFiles(trusted=ours.path)).context
+    sock = process.listen("127.0.0.1", 0)
+    server = Server(app, ListeningDoor(sock), Limits(), node.context)
+    await server.open()
+    _, writer = await asyncio.open_connection(*sock.getsockname(), ssl=trusted, server_hostname="127.0.0.1")
+    while not server._connections:
+        await asyncio.sleep(0.01)
+    [connection] = server._connections
+    connection.cut_off()
+    try:
+        async with asyncio.timeout(5):
+            while server._connections:
+                connection.close_if_idle(math.inf)
+                await asyncio.sleep(0)
+    finally:
+        writer.close()
+        await server.close(1.0)
 
 
 async def test_renewed_certificates_hold_for_the_next_connection_and_bad_ones_change_nothing(ours, theirs) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -16,10 +16,11 @@ from gateway.api.bulk.resource import AnyRequest, resource
 from gateway.api.bulk.schemas import LEAST_LIFETIME, MOST_LIFETIME, DeletedFile, Files, shown_file
 from gateway.api.bulk.uploads import receive_form
 from gateway.api.model_choice import key_of
-from gateway.call import call_of
+from gateway.call import FILE_KEY, call_of
 from gateway.db.tables import File
-from gateway.errors import RequestError
+from gateway.errors import FileContentGone, RequestError
 from gateway.services.bulk import files
+from gateway.services.bulk.storage import ObjectMissing
 from gateway.services.opened import Services
 
 ENCODE = msgspec.json.Encoder().encode
@@ -36,6 +37,7 @@ def file_routes(services: Services) -> list[HTTPRouteHandler]:
 
     async def create_file(request: AnyRequest) -> Answer:
         call = call_of(request.scope)
+        cast(dict[str, Any], request.scope)[FILE_KEY] = True
         async with bulk.storage.incoming() as incoming:
             form = await receive_form(request.receive, call, incoming, settings.max_file_bytes)
             check_purpose(form.fields.get("purpose"))
@@ -74,6 +76,7 @@ def file_routes(services: Services) -> list[HTTPRouteHandler]:
 
     async def read_file(request: AnyRequest) -> FileContent:
         row = await _asked(request)
+        cast(dict[str, Any], request.scope)[FILE_KEY] = True
         parts = await files.parts_here(database, bulk.storage, row)
         return FileContent(row, files.content_of(bulk.storage, parts))
 
@@ -118,6 +121,7 @@ class FileContent:
     """An ASGI response of a file's bytes, as they are read."""
 
     def __init__(self, row: File, content: AsyncGenerator[bytes]) -> None:
+        self._file_id = row.id
         self._content = content
         self._headers = [
             (b"content-type", b"application/octet-stream"),
@@ -127,9 +131,12 @@ class FileContent:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send it. What can not be read to its end is cut off, which every client notices by its length."""
+        """Send it. Raises FileContentGone. What ends too early is cut off, which every client notices by its length."""
         async with aclosing(self._content) as pieces:
-            first = await anext(pieces, b"")  # what is not there at all is an error that can still be told
+            try:
+                first = await anext(pieces, b"")  # what is not there at all is an error that can still be told
+            except ObjectMissing as error:
+                raise FileContentGone(self._file_id) from error
             start: Any = {"type": "http.response.start", "status": 200, "headers": self._headers}
             await send(start)
             await send({"type": "http.response.body", "body": first, "more_body": True})

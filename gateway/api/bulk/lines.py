@@ -4,6 +4,7 @@ from gateway.api.costs import embed_cost
 from gateway.api.embeddings import Asked, understand
 from gateway.call import Call
 from gateway.engine_client import EmbedReply, EmbedRequest
+from gateway.errors import BodyTooLarge
 from gateway.services.bulk.wire import Work
 from gateway.services.pools.directory import NodeDirectory
 from gateway.services.pools.node import to_embed
@@ -22,6 +23,8 @@ class EmbeddingLines:
 
     async def prepare(self, policies: PolicySnapshot, key: KeyEntry, body: bytes) -> Work:
         """What a line asks for. Raises what the route would answer."""
+        if len(body) > self._settings.max_body_bytes:  # as it is now: it may have been more when the batch was made
+            raise BodyTooLarge(self._settings.max_body_bytes)
         call = Call("", {}, endpoint=ENDPOINT, policies=policies, key=key, lane="bulk")
         asked = await understand(self._settings, call, body)
         cost = embed_cost(asked.chosen.model, asked.request.inputs)

@@ -1,4 +1,4 @@
-"""How much bulk work of one process may be at nodes at a time, in tokens: to keep them busy, not to fill them."""
+"""How much bulk work of one process may be at the nodes of a pool at a time, in tokens: to keep them busy, not full."""
 
 import asyncio
 from collections import deque
@@ -50,3 +50,15 @@ class Allowance:
             if not turn.cancelled():
                 self._left -= wanted
                 turn.set_result(None)
+
+
+class Allowances:
+    """One for each pool: what waits for a pool without nodes holds nobody up at another."""
+
+    def __init__(self, tokens: int = TOKENS) -> None:
+        self._tokens = tokens
+        self._by_pool: dict[str, Allowance] = {}
+
+    def of(self, pool: str) -> Allowance:
+        """That of a pool."""
+        return self._by_pool.setdefault(pool, Allowance(self._tokens))

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,7 +25,7 @@ from gateway.errors import (
     Unavailable,
     error_body,
 )
-from gateway.services.bulk.allowance import Allowance
+from gateway.services.bulk.allowance import Allowances
 from gateway.services.bulk.answers import OK, Answer
 from gateway.services.bulk.breathing import Breather
 from gateway.services.bulk.checking import DECODE
@@ -60,18 +60,20 @@ class Asking:
         self,
         wire: LineWire,
         quota: Quota,
-        allowance: Allowance,
+        allowances: Allowances,
         policies: Callable[[], PolicySnapshot],
         tenant_id: str,
         key_id: str,
     ) -> None:
         self._wire = wire
         self._quota = quota
-        self._allowance = allowance
+        self._allowances = allowances
         self._policies = policies
         self._tenant_id = tenant_id
         self._key_id = key_id
         self._breather = Breather()
+        self.answered_at = monotonic()
+        """When a node last answered."""
 
     def key(self) -> KeyEntry:
         """The key by which the batch is judged now. Raises KeyEnded."""
@@ -116,9 +118,10 @@ class Asking:
         cost = sum(item.work.cost for item in group)
         request = msgspec.structs.replace(together(group), flow=key.tenant.id, weight=key.tenant.weight, lane="bulk")
         reserving = self._quota.reserve(key, work.model.names, model=work.name, tokens=cost, requests=len(group))
-        async with self._allowance.taken(cost), reserving as reservation:
+        async with self._allowances.of(work.model.pool).taken(cost), reserving as reservation:
             reply = await self._wire.ask(work.model, request)
             reservation.used = sum(reply.token_counts)
+        self.answered_at = monotonic()
         await asyncio.sleep(pause(reservation.standings))
         return reply
 
@@ -183,9 +186,9 @@ def waiting(error: GatewayError, tries: int) -> float | None:
 
 
 def key_in_force(policies: PolicySnapshot, tenant_id: str, key_id: str, now: datetime) -> KeyEntry:
-    """The key that made a batch, or one of its line that took its place. Raises KeyEnded."""
+    """The key that made a batch, or one of its line that took its place. Raises KeyEnded, for suspended tenants too."""
     made = policies.keys.get(key_id)
-    if made is not None and made.tenant.id == tenant_id:
+    if made is not None and made.tenant.id == tenant_id and not made.tenant.suspended:
         others = (policies.keys[other] for other in policies.keys_of.get(tenant_id, ()))
         for key in (made, *(other for other in others if other.lineage == made.lineage)):
             if not key.revoked and (key.expires_at is None or key.expires_at > now):

@@ -17,6 +17,8 @@ WINDOW_LENGTH = timedelta(hours=24)
 MOST_REQUESTS = 50_000
 MOST_INPUTS = 50_000
 """Of one batch; OpenAI's own bounds."""
+MOST_BATCHES = 1000
+"""Of one tenant that have not ended."""
 
 
 async def create_batch(
@@ -42,6 +44,12 @@ async def create_batch(
                 param="input_file_id",
             )
         check_room(await bulk_queries.stored_bytes(session, tenant_id), 1, most_stored)
+        if await bulk_queries.unfinished_batches(session, tenant_id) >= MOST_BATCHES:
+            raise RequestError(
+                f"{MOST_BATCHES:,} of your batches have not ended; wait for some, or cancel them.",
+                code="too_many_batches",
+                param="input_file_id",
+            )
         now = datetime.now(UTC)
         row = Batch(
             id=f"batch_{new_id(24)}",

@@ -1,12 +1,13 @@
 """Files of tenants: a row that says what it is, and parts in a storage that are its bytes in order."""
 
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.db import bulk_queries
-from gateway.db.bulk_rows import grow_file
+from gateway.db import bulk_queries, bulk_rows
+from gateway.db.bulk_rows import UPLOADED
 from gateway.db.session import Database
 from gateway.db.tables import File, FilePart
 from gateway.errors import AuthenticationFailed, Conflict, FileNotThere, RequestError, Unavailable
@@ -37,34 +38,46 @@ async def add_file(
     lifetime: timedelta | None,
     most_stored: int,
 ) -> File:
-    """Keep what came as a file for batches. Raises RequestError where the tenant would have more than it may."""
-    async with database.reading() as session:
+    """Keep what came as a file for batches. Raises RequestError where the tenant would have more than it may.
+
+    Its row comes first and is shown last. So bytes always have a row, by which they are found whenever we end, and
+    where it is unclear whether the row was shown, nothing is lost: only what is not shown is given up.
+    """
+    now = datetime.now(UTC)
+    row = File(
+        id=new_file_id(),
+        tenant_id=tenant_id,
+        purpose=UPLOADED,
+        filename=filename,
+        bytes=incoming.size,
+        storage=storage.id,
+        ready=False,
+        created_at=now,
+        expires_at=now + (lifetime or LIFETIME),
+    )
+    async with database.transaction() as session:
+        await lock_tenant(session, tenant_id)
         check_room(await bulk_queries.stored_bytes(session, tenant_id), incoming.size, most_stored)
-    file_id = new_file_id()
-    key = part_key(file_id, 0)
-    await incoming.keep(key)
+        session.add(row)
+    part = FilePart(file_id=row.id, number=0, key=part_key(row.id, 0), bytes=incoming.size)
     try:
-        async with database.transaction() as session:
-            await lock_tenant(session, tenant_id)
-            check_room(await bulk_queries.stored_bytes(session, tenant_id), incoming.size, most_stored)
-            now = datetime.now(UTC)
-            row = File(
-                id=file_id,
-                tenant_id=tenant_id,
-                purpose="batch",
-                filename=filename,
-                storage=storage.id,
-                created_at=now,
-                expires_at=now + (lifetime or LIFETIME),
-            )
-            session.add(row)
-            await session.flush()
-            await grow_file(session, FilePart(file_id=file_id, number=0, key=key, bytes=incoming.size))
+        await incoming.keep(part.key)
+        await _show(database, storage, part)
     except BaseException:
-        await storage.delete([key])
+        with contextlib.suppress(Unavailable):  # else the sweeper does so, a day later
+            async with database.transaction() as session:
+                await bulk_rows.give_up_upload(session, row.id)
         raise
-    row.bytes = incoming.size
+    row.ready = True
     return row
+
+
+async def _show(database: Database, storage: FileStorage, part: FilePart) -> None:
+    async with database.transaction() as session:
+        shown = await bulk_rows.show_upload(session, part)
+    if not shown:  # the sweeper was here, perhaps before the bytes
+        await storage.delete([part.key])
+        raise Unavailable("The upload took too long; please try again.", code="upload_expired")
 
 
 async def lock_tenant(session: AsyncSession, tenant_id: str) -> None:

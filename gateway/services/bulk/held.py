@@ -13,8 +13,7 @@ from sqlalchemy import Case, case
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gateway.db import bulk_queries
-from gateway.db.bulk_rows import advance, delete_files, grow_file, publish_file, update_held
+from gateway.db import bulk_queries, bulk_rows
 from gateway.db.session import Database
 from gateway.db.tables import Batch, File, FilePart
 from gateway.services.ids import new_id
@@ -65,8 +64,8 @@ class HeldBatch:
     async def claim(cls, database: Database, storage: str, besides: Sequence[str]) -> Self | None:
         """The oldest batch that waits for somebody, if there is one; of other tenants than `besides` at best."""
         async with database.transaction() as session:
-            moment = await bulk_queries.now(session)
-            row = await bulk_queries.free_batch(session, storage, moment, besides, locked=True)
+            moment = await bulk_rows.now(session)
+            row = await bulk_rows.free_batch(session, storage, moment, besides, locked=True)
             if row is None:
                 return None
             row.worker, row.lease_until = new_id(16), moment + LEASE
@@ -80,8 +79,8 @@ class HeldBatch:
     async def renew(self) -> Batch:
         """Hold it for longer; what it is now. Raises LeaseLost."""
         async with self._database.transaction() as session:
-            until = await bulk_queries.now(session) + LEASE
-            if not await update_held(session, self.row.id, self._lease, {"lease_until": until}):
+            until = await bulk_rows.now(session) + LEASE
+            if not await bulk_rows.update_held(session, self.row.id, self._lease, {"lease_until": until}):
                 raise LeaseLost
             return await self._current(session)
 
@@ -89,10 +88,11 @@ class HeldBatch:
         """Go by the database after a step broke off: it may have been made or not. Raises LeaseLost."""
         self.row = await self.renew()
 
-    async def release(self) -> None:
-        """Let somebody else go on at once."""
+    async def release(self, *, behind: bool = False) -> None:
+        """Let somebody else go on at once, or `behind` those that wait."""
         async with self._database.transaction() as session:
-            await update_held(session, self.row.id, self._lease, {"worker": None, "lease_until": None})
+            until = await bulk_rows.now(session) if behind else None
+            await bulk_rows.update_held(session, self.row.id, self._lease, {"worker": None, "lease_until": until})
 
     async def begin(self, total: int, model: str | None) -> None:
         """The input is good: go on to its requests. Raises LeaseLost."""
@@ -125,9 +125,9 @@ class HeldBatch:
             "tokens": row.tokens + step.tokens,
         }
         async with self._database.transaction() as session:
-            if await advance(session, row.id, self._lease, row.chunks, values):
+            if await bulk_rows.advance(session, row.id, self._lease, row.chunks, values):
                 for part in step.parts:
-                    await grow_file(session, part)
+                    await bulk_rows.grow_file(session, part)
                 await enter_within(session, step.usage, AT_ONCE)
             elif not await self._has_come_to(session, row.chunks + 1):
                 raise LeaseLost
@@ -147,12 +147,12 @@ class HeldBatch:
         values = {"status": status, "ended_at": moment, "errors": errors, "worker": None, "lease_until": None}
         async with self._database.transaction() as session:
             await self._change(session, values)
-            row = await self._current(session)
-            for file_id, lines in ((row.output_file_id, row.completed), (row.error_file_id, row.failed)):
-                if lines:
-                    await publish_file(session, file_id, created=moment, expires=moment + lifetime)
-                else:
-                    await delete_files(session, [file_id])
+            await bulk_rows.end_results(session, await self._current(session), moment, lifetime)
+
+    async def stored_bytes(self) -> int:
+        """What all files of the tenant take together."""
+        async with self._database.reading() as session:
+            return await bulk_queries.stored_bytes(session, self.row.tenant_id)
 
     async def parts_of(self, file_id: str) -> Sequence[FilePart]:
         """What a file consists of."""
@@ -160,7 +160,7 @@ class HeldBatch:
             return await bulk_queries.parts(session, file_id)
 
     async def _change(self, session: AsyncSession, values: Mapping[str, Any]) -> None:
-        if not await update_held(session, self.row.id, self._lease, values):
+        if not await bulk_rows.update_held(session, self.row.id, self._lease, values):
             raise LeaseLost
 
     async def _current(self, session: AsyncSession) -> Batch:

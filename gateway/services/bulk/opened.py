@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.services.bulk.run import Bench
+from gateway.services.bulk.bench import Bench
 from gateway.services.bulk.storage import FileStorage
 from gateway.services.bulk.sweeping import Sweeper
 from gateway.services.bulk.worker import BulkWorker

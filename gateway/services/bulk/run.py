@@ -2,51 +2,32 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, TypeVar
 
 import structlog
 
-from gateway.db.session import Database
-from gateway.db.tables import Batch, FilePart
-from gateway.errors import StorageFull, Unavailable
-from gateway.observability import GatewayMetrics
-from gateway.services.bulk.allowance import Allowance
+from gateway.db.tables import Batch
+from gateway.errors import RequestError
 from gateway.services.bulk.answers import OK, Answer, expired_line, line_of, usage_of
 from gateway.services.bulk.asking import Asking, KeyEnded
+from gateway.services.bulk.bench import Bench, firmly
 from gateway.services.bulk.checking import DECODE, look_through
-from gateway.services.bulk.files import LIFETIME, content_of, part_key
-from gateway.services.bulk.held import HeldBatch, LeaseLost, Place, Step
+from gateway.services.bulk.files import content_of
+from gateway.services.bulk.held import HeldBatch, Place
 from gateway.services.bulk.reading import Stretch, stretches
-from gateway.services.bulk.storage import FileStorage, ObjectMissing
-from gateway.services.bulk.wire import LineWire
-from gateway.services.quota.reserving import Quota
-from gateway.services.snapshot.entries import PolicySnapshot
+from gateway.services.bulk.results import Results
+from gateway.services.bulk.storage import ObjectMissing
 
 WINDOW = 4
 """Stretches that are worked on at a time; their results are written in order."""
 LOOK_AGAIN = 0.5
-MOST_PAUSE = 10.0
-"""Seconds between two tries to write what can not be written."""
+"""Seconds between two looks at whether to stop."""
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What those who work on batches share."""
-
-    database: Database
-    storage: FileStorage
-    wire: LineWire
-    quota: Quota
-    allowance: Allowance
-    policies: Callable[[], PolicySnapshot]
-    metrics: GatewayMetrics
-    longest_line: int
 
 
 class Run:
@@ -56,8 +37,20 @@ class Run:
         self._held = held
         self._bench = bench
         self._seen = held.row
+        self._read_at = monotonic()
         row = held.row
-        self._asking = Asking(bench.wire, bench.quota, bench.allowance, bench.policies, row.tenant_id, row.key_id)
+        self._results = Results(held, bench)
+        self._asking = Asking(bench.wire, bench.quota, bench.allowances, bench.policies, row.tenant_id, row.key_id)
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose it is."""
+        return self._held.row.tenant_id
+
+    @property
+    def rested(self) -> float:
+        """Seconds in which it has come no further: it waits for its quota, say, or for a node."""
+        return monotonic() - max(self._read_at, self._asking.answered_at)
 
     def see(self, row: Batch) -> None:
         """Be told how the batch stands: its tenant may have cancelled it."""
@@ -75,11 +68,11 @@ class Run:
             case "suspended":
                 await self._held.release()
             case "cancelled":
-                await self._end("cancelled")
+                await self._results.end("cancelled")
             case "expired":
                 await self._expire()
             case _:
-                await self._end("failed", [_error(why, "The API key that made this batch is no longer valid.")])
+                await self._results.end("failed", [_error(why, "The API key that made this batch is no longer valid.")])
 
     async def _until_stopped(self) -> str | None:
         """Work; why it broke off, None where it is done."""
@@ -117,21 +110,26 @@ class Run:
         try:
             if self._held.row.status == "validating" and not await self._firmly(self._validate):
                 return
+            if self._held.row.status == "cancelling":  # while we looked
+                await self._results.end("cancelled")
+                return
             if self._held.row.status == "in_progress":
                 await self._firmly(self._go_through)
                 await self._firmly(self._held.finalize)
-            await self._end("completed")
+            await self._results.end("completed")
         except ObjectMissing:
-            await self._end("failed", [_error("input_file_missing", "The input file is not there any more.")])
+            await self._results.end("failed", [_error("input_file_missing", "The input file is not there any more.")])
+        except RequestError as error:  # there is no room for more results
+            await self._results.end("failed", [_error(error.code or error.type, error.message)])
 
     async def _validate(self) -> bool:
         """Whether the input is good; where it is not, the batch has ended."""
         row, bench = self._held.row, self._bench
         findings = await look_through(
-            self._stretches(Place()), bench.wire, row.endpoint, bench.policies(), self._asking.key()
+            self._stretches(Place(), bench.longest_line), bench.wire, row.endpoint, bench.policies(), self._asking.key()
         )
         if findings.errors:
-            await self._end("failed", findings.errors)
+            await self._results.end("failed", findings.errors)
             return False
         await self._held.begin(findings.requests, min(findings.models) if len(findings.models) == 1 else None)
         return True
@@ -160,7 +158,7 @@ class Run:
         good = [answer for answer in answers if answer.status == OK]
         bad = [answer for answer in answers if answer.status != OK]
         told = [usage_of(row.id, row.endpoint, key, answer) for answer in answers]
-        await self._step(
+        await self._results.step(
             end,
             output=[line_of(row.id, answer) for answer in good],
             failures=[line_of(row.id, answer) for answer in bad],
@@ -173,75 +171,26 @@ class Run:
         if self._held.row.status == "in_progress":
             try:
                 await self._firmly(self._write_off)
-            except ObjectMissing:
-                log.warning("the input of an expired batch is gone", batch=self._held.row.id)
-        await self._end("expired")
+            except (ObjectMissing, RequestError) as error:
+                log.warning("an expired batch ends early", batch=self._held.row.id, why=str(error))
+        await self._results.end("expired")
 
     async def _write_off(self) -> None:
         async for stretch in self._stretches(self._held.place):
             named = [(line.number, DECODE(line.content).custom_id) for line in stretch.lines]
-            await self._step(stretch.end, failures=[expired_line(self._held.row.id, *line) for line in named])
+            await self._results.step(stretch.end, failures=[expired_line(self._held.row.id, *line) for line in named])
 
-    async def _step(
-        self,
-        end: Place,
-        *,
-        output: Sequence[bytes] = (),
-        failures: Sequence[bytes] = (),
-        tokens: int = 0,
-        usage: Sequence[Any] = (),
-    ) -> None:
-        row = self._held.row
-        parts = []
-        for file_id, lines in ((row.output_file_id, output), (row.error_file_id, failures)):
-            if lines:
-                parts.append(await self._write(file_id, row.chunks, b"".join(lines)))
-        step = Step(end, parts, len(output), len(failures), tokens, usage)
-        try:
-            await self._firmly(lambda: self._held.advance(step))
-        except LeaseLost:
-            await self._bench.storage.delete([part.key for part in parts])
-            raise
-        self._bench.metrics.batch_lines(completed=len(output), failed=len(failures))
-
-    async def _write(self, file_id: str, number: int, content: bytes) -> FilePart:
-        key = part_key(file_id, number)
-        await self._firmly(lambda: self._bench.storage.put(key, content))
-        return FilePart(file_id=file_id, number=number, key=key, bytes=len(content))
-
-    async def _end(self, status: str, errors: Sequence[dict[str, Any]] | None = None) -> None:
-        """Leave nothing in the storage that does not count, and be done."""
-        row = self._held.row
-        await self._firmly(self._delete_strays)
-        lifetime = LIFETIME if row.output_lifetime is None else timedelta(seconds=row.output_lifetime)
-        await self._firmly(lambda: self._held.end(status, lifetime, errors))
-        self._bench.metrics.batch_ended(status)
-        log.info("batch ended", batch=row.id, status=status, completed=row.completed, failed=row.failed)
-
-    async def _delete_strays(self) -> None:
-        for file_id in (self._held.row.output_file_id, self._held.row.error_file_id):
-            counted = {part.key for part in await self._held.parts_of(file_id)}
-            there = await self._bench.storage.keys(file_id)
-            await self._bench.storage.delete(key for key in there if key not in counted)
-
-    async def _stretches(self, start: Place) -> AsyncIterator[Stretch]:
+    async def _stretches(self, start: Place, longest: int | None = None) -> AsyncIterator[Stretch]:
         parts = await self._held.parts_of(self._held.row.input_file_id)
         if not parts:
             raise ObjectMissing(self._held.row.input_file_id)
         content = content_of(self._bench.storage, parts, start.position)
-        async for stretch in stretches(content, start, self._bench.longest_line):
+        async for stretch in stretches(content, start, longest):
+            self._read_at = monotonic()
             yield stretch
 
     async def _firmly(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Do it, again and again while the database or the storage is away."""
-        wait = LOOK_AGAIN
-        while True:
-            try:
-                return await work()
-            except (Unavailable, StorageFull) as error:
-                log.warning("a batch waits", batch=self._held.row.id, why=error.message, seconds=wait)
-            await asyncio.sleep(wait)
-            wait = min(MOST_PAUSE, 2 * wait)
+        return await firmly(self._held.row.id, work)
 
 
 def _error(code: str, message: str) -> dict[str, Any]:

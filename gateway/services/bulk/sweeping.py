@@ -5,10 +5,10 @@ from typing import Self
 
 import structlog
 
-from gateway.db import bulk_queries
-from gateway.db.bulk_rows import delete_files, delete_ownerless_batches, expire_abandoned
+from gateway.db import bulk_rows
 from gateway.db.session import Database
 from gateway.errors import Unavailable
+from gateway.services.bulk.results import lifetime_of
 from gateway.services.bulk.storage import FileStorage
 from gateway.services.periodic import Periodic
 
@@ -16,6 +16,10 @@ INTERVAL = 30.0
 AT_ONCE = 100
 ABANDONED = timedelta(hours=1)
 """Behind its end, after which a batch that nobody could work on is taken to have expired."""
+NEVER_SHOWN = timedelta(days=1)
+"""After which a gateway that took a file and did not show it is taken to have died; it can not show it then."""
+REMEMBERED = timedelta(days=90)
+"""For which a batch that has ended can be looked up."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +52,13 @@ class Sweeper:
     async def sweep(self) -> int:
         """Delete all that is to be deleted; how many files that were. Raises Unavailable."""
         async with self._database.transaction() as session:
-            moment = await bulk_queries.now(session)
-            await delete_ownerless_batches(session)
-            await expire_abandoned(session, moment - ABANDONED, moment)
+            moment = await bulk_rows.now(session)
+            await bulk_rows.delete_ownerless_batches(session)
+            await bulk_rows.delete_ended_batches(session, moment - REMEMBERED)
+            await bulk_rows.give_up_uploads(session, moment - NEVER_SHOWN, moment)
+            for batch in await bulk_rows.abandoned(session, moment - ABANDONED, moment, limit=AT_ONCE):
+                batch.status, batch.ended_at, batch.worker = "expired", moment, None
+                await bulk_rows.end_results(session, batch, moment, lifetime_of(batch))
         deleted = 0
         while some := await self._sweep_some():
             deleted += some
@@ -59,13 +67,13 @@ class Sweeper:
 
     async def _sweep_some(self) -> int:
         async with self._database.reading() as session:
-            moment = await bulk_queries.now(session)
-            files = await bulk_queries.doomed_files(session, self._storage.id, moment, limit=AT_ONCE)
+            moment = await bulk_rows.now(session)
+            files = await bulk_rows.doomed_files(session, self._storage.id, moment, limit=AT_ONCE)
         for file in files:  # first their bytes: a row that is left is found again, an object would never be
             await self._storage.delete(await self._storage.keys(file.id))
         if files:
             async with self._database.transaction() as session:
-                await delete_files(session, [file.id for file in files])
+                await bulk_rows.delete_files(session, [file.id for file in files])
         return len(files)
 
     async def _look(self) -> None:

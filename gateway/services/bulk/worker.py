@@ -12,15 +12,20 @@ from typing import Self
 
 import structlog
 
-from gateway.db import bulk_queries
+from gateway import errand
+from gateway.db import bulk_rows
 from gateway.errors import Unavailable
+from gateway.services.bulk.bench import Bench
 from gateway.services.bulk.held import LEASE, HeldBatch, LeaseLost
-from gateway.services.bulk.run import Bench, Run
+from gateway.services.bulk.run import Run
 from gateway.services.periodic import Periodic
+from gateway.tracing import UNRECORDED
 
 AT_A_TIME = 4
 """Batches that one process works on."""
 LOOK_INTERVAL = 1.0
+LONG_REST = 120.0
+"""Seconds without progress after which a batch leaves its place to one that waits for it."""
 RENEWALS = 3
 """That may be tried within a lease."""
 CLOSE_PATIENCE = 5.0
@@ -33,8 +38,9 @@ class BulkWorker:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        self._running: dict[asyncio.Task[None], str] = {}
-        """The tenant of each batch that is worked on."""
+        self._running: dict[asyncio.Task[None], Run] = {}
+        self._resting: set[Run] = set()
+        """Those that leave their places."""
         self._looking: Periodic | None = None
 
     @classmethod
@@ -61,25 +67,43 @@ class BulkWorker:
     async def _look(self) -> None:
         try:
             async with self._bench.database.reading() as session:
-                self._bench.metrics.set_batches(await bulk_queries.unfinished(session))
+                self._bench.metrics.set_batches(await bulk_rows.unfinished(session))
             while len(self._running) < AT_A_TIME and (held := await self._claim()) is not None:
-                task = asyncio.create_task(self._attend(held), name=f"batch {held.row.id}")
-                self._running[task] = held.row.tenant_id
+                run = Run(held, self._bench)
+                task = asyncio.create_task(self._attend(held, run), name=f"batch {held.row.id}")
+                self._running[task] = run
                 task.add_done_callback(self._running.pop)
                 task.add_done_callback(lambda _: self.hurry())
+            await self._make_room()
         except Unavailable:
             return  # the database is away, which others say; the next look comes
         except Exception:
             log.exception("batches were not looked for")
 
     async def _claim(self) -> HeldBatch | None:
-        here = tuple(self._running.values())
-        async with self._bench.database.reading() as session:  # which locks nobody out, unlike taking one
-            free = await bulk_queries.free_batch(session, self._bench.storage.id, datetime.now(UTC), here)
-        return None if free is None else await HeldBatch.claim(self._bench.database, self._bench.storage.id, here)
+        if not await self._is_one_free():  # which locks nobody out, unlike taking one
+            return None
+        return await HeldBatch.claim(self._bench.database, self._bench.storage.id, self._tenants())
 
-    async def _attend(self, held: HeldBatch) -> None:
-        run = Run(held, self._bench)
+    async def _is_one_free(self) -> bool:
+        async with self._bench.database.reading() as session:
+            now, storage = datetime.now(UTC), self._bench.storage.id
+            return await bulk_rows.free_batch(session, storage, now, self._tenants()) is not None
+
+    def _tenants(self) -> tuple[str, ...]:
+        return tuple(run.tenant_id for run in self._running.values())
+
+    async def _make_room(self) -> None:
+        """Have the batch that rests longest leave its place to one that has none: its wait may last all day."""
+        if len(self._running) < AT_A_TIME:
+            return
+        task, run = max(self._running.items(), key=lambda each: each[1].rested)
+        if run.rested >= LONG_REST and run not in self._resting and await self._is_one_free():
+            self._resting.add(run)
+            task.cancel()
+
+    async def _attend(self, held: HeldBatch, run: Run) -> None:
+        errand.set_out(held.row.id, UNRECORDED)
         log.info("batch is worked on", batch=held.row.id, status=held.row.status, line=held.row.line)
         try:
             async with kept(held, run):
@@ -88,10 +112,12 @@ class BulkWorker:
             log.info("batch is no longer ours", batch=held.row.id)
         except asyncio.CancelledError:
             with contextlib.suppress(Unavailable):
-                await held.release()
+                await held.release(behind=run in self._resting)
             raise
         except Exception:
             log.exception("a batch broke off; it is tried again when its lease has run out", batch=held.row.id)
+        finally:
+            self._resting.discard(run)
 
 
 @contextlib.asynccontextmanager

@@ -6,12 +6,13 @@ seen by callers; what does not is an error that they may try again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from gateway.errors import EngineFailed, EngineGone, EngineOverloaded, GatewayError, Unavailable
+from gateway.errors import EngineGone, EngineOverloaded, UpstreamRefuses
 from gateway.observability import GatewayMetrics
+from gateway.services.pools.attempt import Call, attempt
 from gateway.services.pools.discovery import Discovery, Resolve, Service, resolve
 from gateway.services.pools.following import Following
 from gateway.services.pools.node import Member, Node, NodeClient
@@ -23,8 +24,6 @@ STATUS_PATIENCE = 5.0
 """Seconds a node may take to say how it is."""
 
 Reply = TypeVar("Reply")
-Call = Callable[[Node, float], Awaitable[Reply]]
-"""Does the work on this node, within so many seconds."""
 
 
 class NodeDirectory:
@@ -92,7 +91,9 @@ class NodeDirectory:
 
         `alike`: every one of them serves every model.
         """
-        pool = self._pools.get(name) or self._pools.setdefault(name, Pool(name, alike=alike))
+        if name not in self._pools:
+            self._pools[name] = Pool(name, alike=alike)
+        pool = self._pools[name]
         wanted = {member.name: member for member in members}
         for node in tuple(pool):
             member = wanted.get(node.name)
@@ -142,14 +143,16 @@ class NodeDirectory:
         deadline = loop.time() + limit
         node = known.choose(model_id, adapter) or await self._patience.wait(known, model_id, adapter, deadline)
         try:
-            return await self._attempt(known, node, model_id, call, deadline)
+            return await attempt(known, node, model_id, call, deadline, self._following)
         except (EngineGone, EngineOverloaded) as error:
             other = known.choose(model_id, adapter, node)
-            if loop.time() >= deadline or (other is None and isinstance(error, EngineOverloaded)):
+            if loop.time() >= deadline or (other is None and isinstance(error, (EngineOverloaded, UpstreamRefuses))):
                 raise
         other = other or await self._patience.wait(known, model_id, adapter, deadline)
         try:
-            return await self._attempt(known, other, model_id, call, deadline)
+            return await attempt(known, other, model_id, call, deadline, self._following)
+        except UpstreamRefuses:
+            raise
         except EngineGone:
             raise self._patience.no_node(known.name) from None
 
@@ -178,47 +181,11 @@ class NodeDirectory:
             failed = False
         except EngineGone as error:
             failed = True
-            self._following.broke_off(used, known, error.for_operators)
+            if not error.answered:
+                self._following.broke_off(used, known, error.for_operators)
             raise
         finally:
             known.end(used, ticket, failed=failed)
-
-    async def _attempt(self, pool: Pool, node: Node, model_id: str, call: Call[Reply], deadline: float) -> Reply:
-        """Do `call` on the node; raises EngineGone where the node stops answering anybody meanwhile."""
-        loop = asyncio.get_running_loop()
-        ticket, failed = pool.begin(node, model_id), None
-        until_it_hangs = asyncio.timeout_at(deadline)
-        try:
-            async with until_it_hangs:
-                node.calls.add(until_it_hangs)
-                reply = await call(node, deadline - loop.time())
-        except TimeoutError:
-            if loop.time() >= deadline:
-                raise _too_late() from None
-            failed = True
-            raise EngineGone("The engine node does not answer; please try again.", retry_after=1.0) from None
-        except EngineGone as error:
-            failed = None if error.code == "draining" else True
-            if failed:
-                self._following.broke_off(node, pool, error.for_operators)
-            else:
-                self._following.leaves(node, pool)
-            raise
-        except EngineFailed:
-            failed = True
-            raise
-        except EngineOverloaded:
-            node.look.set()
-            raise
-        except GatewayError as error:
-            failed = None if isinstance(error, Unavailable) else False
-            raise
-        else:
-            failed = False
-            return reply
-        finally:
-            node.calls.discard(until_it_hangs)
-            pool.end(node, ticket, failed=failed)
 
     def _discover(self, pool: Pool, service: Service, client: NodeClient, resolve: Resolve) -> None:
         def have(url: str) -> Node:
@@ -236,7 +203,3 @@ class NodeDirectory:
     def _drop(self, node: Node) -> None:
         self._following.end(node)
         self._pools[node.pool].remove(node)
-
-
-def _too_late() -> Unavailable:
-    return Unavailable("The engine took too long, please try again later.", code="engine_timeout", retry_after=1.0)

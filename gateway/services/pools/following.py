@@ -6,7 +6,7 @@ import random
 import structlog
 
 from gateway.engine_client import NodeStatus, why_apart
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamRefuses
 from gateway.services.pools.node import Node
 from gateway.services.pools.pool import Pool
 
@@ -91,6 +91,7 @@ class Following:
             status = await node.client.status(node.url, self._patience)
         except GatewayError as error:
             node.health.bad_look(self._loop.time())
+            node.refuses = isinstance(error, UpstreamRefuses)
             node.unanswered = node.unanswered + 1 if error.code == "engine_timeout" else 0
             if node.unanswered >= SILENT_LOOKS:
                 for call in node.calls:
@@ -103,7 +104,7 @@ class Following:
 
     def _take_in(self, node: Node, pool: Pool, status: NodeStatus) -> str:
         """What the status means for the node's health, and the words for it where that is nothing good."""
-        before, node.status, node.unanswered = node.status, status, 0
+        before, node.status, node.unanswered, node.refuses = node.status, status, 0, False
         now = node.heard = self._loop.time()
         if before is not None and before.instance != status.instance:
             node.breaker.reset(now)

@@ -105,6 +105,8 @@ class Node:
     """Whether it takes requests."""
     failure: str | None = "not asked yet"
     """Why it is not healthy."""
+    refuses: bool = False
+    """Whether it answered the last look with that it does not accept this gateway."""
     unanswered: int = 0
     """Looks in a row that it took too long to answer."""
     calls: set[asyncio.Timeout] = field(default_factory=set)
@@ -146,7 +148,9 @@ class Node:
             ),
             waiting_requests=status.waiting_requests,
             waiting_tokens=status.waiting_tokens,
+            tokens_per_second=status.tokens_per_second,
             free_bytes=status.memory_budget - status.memory_used,
+            bytes={model.id: model.bytes for model in status.models if model.adapter is None and model.bytes},
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from gateway.errors import Unavailable
+from gateway.errors import Unavailable, UpstreamRefuses
 from gateway.services.pools.node import Node
 from gateway.services.pools.pool import Pool
 from gateway.settings import GatewaySettings
@@ -31,6 +31,8 @@ class Patience:
 
     async def wait(self, pool: Pool, model_id: str, adapter: str | None, deadline: float) -> Node:
         """A healthy node of a pool that has none now, as soon as it has. Raises Unavailable where that is not soon."""
+        if pool.refuses:
+            raise UpstreamRefuses
         if pool.waiting >= self.most_waiting:
             raise Unavailable(
                 f"Too many requests wait already for an engine node of the pool '{pool.name}', please try again later.",

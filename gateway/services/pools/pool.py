@@ -53,6 +53,11 @@ class Pool:
         """Nodes that take requests."""
         return self._fleet.healthy
 
+    @property
+    def refuses(self) -> bool:
+        """Whether every node said that it does not accept this gateway: no wait helps."""
+        return bool(self._nodes) and all(node.refuses for node in self)
+
     def add(self, node: Node) -> None:
         """Have a node; it takes requests from when it is healthy."""
         self._nodes[node.name] = node
@@ -126,12 +131,12 @@ class Pool:
             self.judge(node)
         return ticket
 
-    def end(self, node: Node, ticket: Ticket, *, failed: bool | None) -> None:
+    def end(self, node: Node, ticket: Ticket, *, failed: bool | None, served: str | None = None) -> None:
         """A request that went to the node is there no more; `failed` is None where that says nothing of the node."""
         self.in_flight -= 1
         if not self._has(node):
             return
-        self._fleet.end(node.name)
+        self._fleet.end(node.name, served)
         before = node.breaker.open_until
         node.breaker.end(ticket, failed, self._loop.time(), self._draw())
         until = node.breaker.open_until

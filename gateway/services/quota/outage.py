@@ -15,6 +15,7 @@ import structlog
 
 from gateway.errors import Unavailable
 from gateway.observability import GatewayMetrics
+from gateway.services.periodic import Periodic
 from gateway.services.quota.reserving import LEASE_SECONDS, NOTHING, QuotaStore
 from gateway.settings import QuotaOutage
 from policies.quota import Charge, Decision, Kind, Limit, Standings, moment_of, reserve
@@ -24,6 +25,8 @@ RETRY_AFTER = 1.0
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 """Seconds between two probes; every pause is twice the one before."""
+WATCH_INTERVAL = 1.0
+"""Seconds between two looks at a store that was there."""
 MOST_UNSETTLED = 100_000
 """Settlements that are kept; beyond, the oldest leases are left to the store's reaping."""
 SETTLED_AT_ONCE = 256
@@ -81,9 +84,11 @@ class GuardedQuotaStore:
         self._away_since = 0.0
         self._ruled = 0
         self._recovery = asyncio.create_task(self._recover(), name="quota-recovery")
+        self._watching = Periodic(self._watch, WATCH_INTERVAL, "quota store watch")
 
     async def close(self) -> None:
         """Make the settlements that can still be made, and close the store."""
+        await self._watching.close()
         if self.up:
             await asyncio.wait([self._recovery, *self._settling], timeout=CLOSE_PATIENCE)
         under_way = [self._recovery, *self._settling]
@@ -132,6 +137,11 @@ class GuardedQuotaStore:
     async def peek(self, limits: Sequence[Limit]) -> Standings:
         """How limits stand; nothing is known of any while the store is away."""
         return await self._unless_away(self._store.peek(limits)) or () if self.up else ()
+
+    async def _watch(self) -> None:
+        """Look whether the store is there, so that it is known where nobody asks for a quota."""
+        if self.up:
+            await self._unless_away(self._store.peek((PROBE,)))
 
     async def _settled(self, lease: str, used: Mapping[Kind, int], reply: Awaitable[Standings]) -> None:
         try:

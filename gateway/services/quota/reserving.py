@@ -11,6 +11,7 @@ from math import ceil
 from secrets import token_hex
 from typing import Protocol
 
+from gateway import errand
 from gateway.errors import (
     ConcurrencyExceeded,
     CostTooHigh,
@@ -122,7 +123,8 @@ class Quota:
         """
         charges = [(limit, _charge(limit, tokens, requests)) for limit in limits_of(key, names)]
         lease = token_hex(16)
-        decision = await self._decide(lease, charges)
+        with errand.span().part("quota.reserve"):
+            decision = await self._decide(lease, charges)
         if not decision.allowed:
             raise refusal(decision, key, model, tokens, requests)
         reservation = Reservation(decision)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
+import httpx
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db import queries
@@ -138,13 +139,22 @@ def checked_url(text: str, kind: Kind) -> str:
     As OpenAI's SDKs take it: with its path, which is `/v1` where it has none.
     """
     found = URL.fullmatch(text)
-    if found is None or ".." in text or len(text) > 500:
+    if found is None or ".." in text or len(text) > 500 or not _can_be_called(text):
         raise RequestError(
             f"{text[:100]!r} is no address of an upstream; write it like https://api.openai.com/v1, without user name, "
             "query or fragment.",
             param="base_url",
         )
     return text.rstrip("/") + ("/v1" if kind == "openai" and not found["path"] else "")
+
+
+def _can_be_called(text: str) -> bool:
+    """Whether its host and port could be some server's; one that could not would stop every gateway that reads it."""
+    try:
+        url = httpx.URL(text)
+        return bool(url.host.encode("idna")) and url.port != 0 and (url.port or 1) < 2**16
+    except (httpx.InvalidURL, UnicodeError):
+        return False
 
 
 def _sealed(key: str | None, sealer: Sealer | None, owner: str) -> bytes | None:

@@ -8,7 +8,6 @@ from typing import TypeVar
 import structlog
 
 from gateway.engine_client import (
-    PROTOCOL_VERSION,
     ClassifyReply,
     ClassifyRequest,
     EmbedReply,
@@ -18,22 +17,20 @@ from gateway.engine_client import (
     NodeStatus,
     RerankReply,
     RerankRequest,
-    ResidentModel,
     Timings,
 )
-from gateway.errors import EngineGone, GatewayError, RequestError
+from gateway.errors import EngineGone, GatewayError, RequestError, UpstreamRefuses
 from gateway.services.snapshot.entries import UpstreamEntry
 from gateway.services.upstreams import openai_wire, tei_wire
-from gateway.services.upstreams.counts import guessed, spread
+from gateway.services.upstreams.counts import GuessedEmbedReply, GuessedRerankReply, guessed, spread
 from gateway.services.upstreams.http import Streamed, UpstreamHttp
 from gateway.services.upstreams.replies import decoded
+from gateway.services.upstreams.status import status_of
 
 AT_ONCE = 4
 """Parts of one request that are under way together, where it has more inputs than the upstream takes."""
 GOOD_FOR = 15.0
 """Seconds for which an upstream that answered is taken to be there without being asked again."""
-MOST_LISTED = 200
-"""Models that are shown of an upstream that has hundreds."""
 
 Part = TypeVar("Part")
 log = structlog.get_logger("shoal.upstreams")
@@ -47,6 +44,8 @@ class UpstreamClient:
         self._http = http
         self._info = tei_wire.Info()
         self._seen: tuple[float, NodeStatus] | None = None
+        self._refused: tuple[float, str | None] | None = None
+        """When it said, and how, that it does not accept us: it is not asked again and again."""
         self._counts = True
         """Whether it says what it used, as far as is known."""
 
@@ -56,11 +55,14 @@ class UpstreamClient:
         parts = [request.inputs[start : start + self._most] for start in range(0, len(request.inputs), self._most)]
         answers = await self._each(parts, lambda inputs: self._embed_part(request, inputs, patience))
         widths = {width for _, width, _ in answers}
-        return EmbedReply(
+        used = [used for _, _, used in answers]
+        return (GuessedEmbedReply if None in used else EmbedReply)(
             dimensions=max(widths, default=0),
             vectors=b"".join(data for data, _, _ in answers),
             token_counts=[
-                count for inputs, (_, _, used) in zip(parts, answers, strict=True) for count in spread(used, inputs)
+                count
+                for inputs, said in zip(parts, used, strict=True)
+                for count in spread(self._counted(said, inputs), inputs)
             ],
             truncated=[],
             timings=Timings(),
@@ -74,12 +76,14 @@ class UpstreamClient:
             answer = await self._asked(self._http.post("/rerank", openai_wire.rerank_body(request), patience))
             scores, used = openai_wire.scores(answer.body, len(request.documents))
             texts = [request.query, *request.documents]
-            return RerankReply(scores, self._counted(used, texts), [], Timings())
+            return _reply(scores, used, self._counted(used, texts))
         documents = request.documents
         parts = [documents[start : start + self._most] for start in range(0, len(documents), self._most)]
         answers = await self._each(parts, lambda texts: self._rerank_part(request, texts, patience))
         scores = [score for scores, _ in answers for score in scores]
-        return RerankReply(scores, sum(used for _, used in answers), [], Timings())
+        pairs = [[request.query + text for text in texts] for texts in parts]
+        counts = [self._counted(used, texts) for (_, used), texts in zip(answers, pairs, strict=True)]
+        return _reply(scores, None if any(used is None for _, used in answers) else 0, sum(counts))
 
     async def classify(self, _address: str, _request: ClassifyRequest, _patience: float, /) -> ClassifyReply:
         """Not on these wires."""
@@ -101,8 +105,14 @@ class UpstreamClient:
         """Whether it is there and takes our credential, and which models it says it has."""
         if self._seen is not None and monotonic() - self._seen[0] < GOOD_FOR:
             return self._seen[1]
-        version, names = await (self._look_at_tei(patience) if self._is_tei else self._look_at_openai(patience))
-        status = _status(version, names)
+        if self._refused is not None and monotonic() - self._refused[0] < GOOD_FOR:
+            raise UpstreamRefuses(self._refused[1])
+        try:
+            version, names = await (self._look_at_tei(patience) if self._is_tei else self._look_at_openai(patience))
+        except UpstreamRefuses as error:
+            self._refused = monotonic(), error.reason
+            raise
+        status = status_of(version, names)
         self._seen = monotonic(), status
         return status
 
@@ -122,19 +132,21 @@ class UpstreamClient:
     def _most(self) -> int:
         return max(1, self._info.max_client_batch_size) if self._is_tei else openai_wire.MOST_INPUTS
 
-    async def _embed_part(self, request: EmbedRequest, inputs: list[str], patience: float) -> tuple[bytes, int, int]:
+    async def _embed_part(
+        self, request: EmbedRequest, inputs: list[str], patience: float
+    ) -> tuple[bytes, int, int | None]:
         if self._is_tei:
             answer = await self._asked(self._http.post("/embed", tei_wire.embed_body(request, inputs), patience))
             data, width = tei_wire.vectors(answer.body, len(inputs), request.dimensions)
-            return data, width, self._counted(tei_wire.tokens(answer.headers), inputs)
+            return data, width, tei_wire.tokens(answer.headers)
         answer = await self._asked(self._http.post("/embeddings", openai_wire.embed_body(request, inputs), patience))
-        data, width, used = openai_wire.vectors(answer.body, len(inputs), request.dimensions)
-        return data, width, self._counted(used, inputs)
+        return openai_wire.vectors(answer.body, len(inputs), request.dimensions)
 
-    async def _rerank_part(self, request: RerankRequest, texts: list[str], patience: float) -> tuple[list[float], int]:
+    async def _rerank_part(
+        self, request: RerankRequest, texts: list[str], patience: float
+    ) -> tuple[list[float], int | None]:
         answer = await self._asked(self._http.post("/rerank", tei_wire.rerank_body(request, texts), patience))
-        pairs = [request.query + text for text in texts]
-        return tei_wire.scores(answer.body, len(texts)), self._counted(tei_wire.tokens(answer.headers), pairs)
+        return tei_wire.scores(answer.body, len(texts)), tei_wire.tokens(answer.headers)
 
     async def _each(self, parts: Sequence[list[str]], ask: Callable[[list[str]], Awaitable[Part]]) -> list[Part]:
         """Every part's answer in order, a few at a time; the first that fails ends the others."""
@@ -157,15 +169,16 @@ class UpstreamClient:
         """An upstream that breaks off is looked at anew, not taken for well because it was a moment ago."""
         try:
             return await asking
-        except EngineGone:
+        except EngineGone as error:
             self._seen = None
+            log.warning("an upstream failed at a request", upstream=self.upstream.id, reason=error.for_operators)
             raise
 
     async def _look_at_openai(self, patience: float) -> tuple[str, list[str]]:
         try:
             return "", [model.id for model in await self.listed(patience)]
         except GatewayError as error:
-            if error.status not in {400, 404, 500} or isinstance(error, EngineGone):
+            if error.status not in {400, 404, 429, 500} or isinstance(error, EngineGone):
                 raise
             return "", []  # it is there, and lists no models: not every server does
 
@@ -196,6 +209,10 @@ def _check_is_plain(request: EmbedRequest, *, tei: bool) -> None:
         raise RequestError("The server behind this model knows no prompts by name.", param="prompt_name")
 
 
+def _reply(scores: list[float], said: int | None, tokens: int) -> RerankReply:
+    return (GuessedRerankReply if said is None else RerankReply)(scores, tokens, [], Timings())
+
+
 def _unsupported(what: str) -> RequestError:
     return RequestError(f"The server behind this model does not {what}.", param="model", code="task_unsupported")
 
@@ -205,33 +222,3 @@ def _first(errors: BaseExceptionGroup[GatewayError]) -> GatewayError:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error if isinstance(error, GatewayError) else GatewayError(str(error))
-
-
-def _status(version: str, names: Sequence[str]) -> NodeStatus:
-    """What routing and operators read of a node, as far as an upstream has it."""
-    models = [
-        ResidentModel(
-            id=name,
-            revision=None,
-            state="resident",
-            bytes=0,
-            in_use=0,
-            pinned=False,
-            idle_seconds=0.0,
-            dimensions=None,
-            max_tokens=None,
-        )
-        for name in names[:MOST_LISTED]
-    ]
-    return NodeStatus(
-        protocol=PROTOCOL_VERSION,
-        version=version,
-        device="upstream",
-        ready=True,
-        memory_budget=0,
-        memory_used=0,
-        waiting_requests=0,
-        waiting_tokens=0,
-        tokens_per_second=0.0,
-        models=models,
-    )

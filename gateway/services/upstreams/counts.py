@@ -3,10 +3,22 @@
 from collections.abc import Sequence
 from itertools import accumulate
 
+from gateway.engine_client import EmbedReply, RerankReply
 from policies.estimate import utf8_bytes
 
 BYTES_PER_TOKEN = 4
 """Of text, as tokenizers of many languages come out; only where an upstream does not say what it used."""
+
+
+class GuessedEmbedReply(EmbedReply, frozen=True):
+    """One whose counts are ours."""
+
+
+class GuessedRerankReply(RerankReply, frozen=True):
+    """One whose count is ours."""
+
+
+GUESSED = (GuessedEmbedReply, GuessedRerankReply)
 
 
 def spread(total: int, texts: Sequence[str]) -> list[int]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import httpx
 
+from gateway import errand
 from gateway.address_guard import AddressRefused
 from gateway.errors import Unavailable
 from gateway.services.register.sealing import Sealer, Unreadable
@@ -117,12 +118,15 @@ class UpstreamHttp:
         request = httpx.Request(
             method,
             self._base + path,
-            headers=self._headers,
+            headers=httpx.Headers([*self._headers.raw, *errand.headers()]),
             stream=httpx.ByteStream(body),
             extensions={"timeout": {"connect": connect, "pool": patience, "read": patience}, "stream": stream},
         )
         try:
             response = await self._transport.handle_async_request(request)
+            if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+                await response.aclose()
+                raise away("answers in an encoding that it was not asked for")  # unpacked, it has no bound
             if not stream:
                 await response.aread()
         except AddressRefused as error:

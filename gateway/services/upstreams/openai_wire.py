@@ -30,6 +30,11 @@ class Used(msgspec.Struct):
         """Of the input, which is all where nothing is generated."""
         return next((n for n in (self.prompt_tokens, self.total_tokens, self.input_tokens) if n is not None), None)
 
+    @property
+    def generated(self) -> int | None:
+        """Of a prompt and its answers. None where it does not say: a prompt of nothing is what placeholders have."""
+        return self.total_tokens or (self.prompt_tokens or 0) + (self.completion_tokens or 0) or None
+
 
 class Vector(msgspec.Struct):
     """One input's."""

@@ -29,7 +29,7 @@ async def look(new: NewUpstream, transport: AsyncioTransport, sealer: Sealer | N
     try:
         return Found(tuple(model.id for model in await ask_for_models(new, transport, sealer)))
     except GatewayError as error:
-        if error.status in {400, 404, 500}:
+        if error.status in {400, 404, 429, 500}:
             return Found(problem=f"It answers, but does not list its models: {error.for_operators}")
         return Found(problem=error.for_operators)
 

@@ -5,13 +5,14 @@ and the operator, in the list of nodes and in the log, what it was. Only of a re
 upstream's own words go on, without addresses and credentials.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from gateway.errors import EngineGone, EngineOverloaded, GatewayError, ModelUnusable, RequestError
+from gateway.errors import EngineGone, EngineOverloaded, GatewayError, ModelUnusable, RequestError, UpstreamRefuses
 
 LONGEST_MESSAGE = 500
 UNFIT = re.compile(r"[^\x20-\x7e\u00a0-\uffff]+")
@@ -33,12 +34,18 @@ class Said(msgspec.Struct):
 def refusal(status: int, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]) -> GatewayError:
     """The error for an answer that is not 200; `secrets` must not be in its words."""
     message, code, param = said(body)
-    if status in {401, 403, 407}:
-        return away(f"does not accept the credential that it was given ({status})")
+    if status in {401, 407}:
+        return refuses(f"does not accept the credential that it was given ({status})")
     if status == 402 or code == "insufficient_quota":
-        return away(f"says that its account has no credit left ({status})")
+        return refuses(f"says that its account has no credit left ({status})")
     if 300 <= status < 400:
-        return away(f"redirects elsewhere ({status}), which is not followed; correct its address")
+        return refuses(f"redirects elsewhere ({status}), which is not followed; correct its address")
+    if status == 403:  # of a model, or of what a request says: callers must not close it to others by that
+        forbidden = ModelUnusable(
+            "The server behind this model does not allow this request. Please ask the operator of this service."
+        )
+        forbidden.reason = "The upstream forbids it to the credential that it was given (403)."
+        return forbidden
     if status == 429:
         return EngineOverloaded(
             "The engine is currently overloaded, please try again later.",
@@ -52,12 +59,19 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, secrets: tuple
         )
     if 400 <= status < 500 and status not in {408, 421, 424, 425, 499}:
         return RequestError(safe(message, secrets), code=code, param=param)
-    return away(f"failed at a request ({status})")
+    failure = away(f"failed at a request ({status})")
+    failure.answered = status not in {502, 503}
+    return failure
 
 
 def away(reason: str) -> EngineGone:
     """The upstream can not be used now, for a reason that operators read and callers do not."""
     return EngineGone(AWAY, code="upstream_unavailable", retry_after=1.0, reason=f"The upstream {reason.rstrip('.')}.")
+
+
+def refuses(reason: str) -> UpstreamRefuses:
+    """As `away`, until its operator or ours has done something."""
+    return UpstreamRefuses(f"The upstream {reason}.")
 
 
 def said(body: bytes) -> tuple[str, str | None, str | None]:
@@ -94,9 +108,11 @@ def wait_of(headers: Mapping[str, str]) -> float:
     """Seconds that the upstream asks to wait; one where it does not say."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
-            return min(max(float(headers[name]) / unit, 0.001), 3600.0)
+            seconds = float(headers[name]) / unit
         except (KeyError, ValueError):
             continue
+        if not math.isnan(seconds):
+            return min(max(seconds, 0.001), 3600.0)
     return 1.0
 
 

@@ -46,7 +46,12 @@ BODIES: dict[str, list[dict[str, Any]]] = {
     "/v1/batches": [{"endpoint": "/v1/embeddings", "completion_window": "24h"}],
 }
 """Bodies that are good but for the object, by endpoint."""
-FOREIGN = {"model": ("their/vault", "vault", "only-theirs"), "file": ("",), "batch": ("",)}
+FOREIGN = {
+    "model": ("their/vault", "vault", "only-theirs"),
+    "writer": ("their/writer", "writer", "only-their-writer"),
+    "file": ("",),
+    "batch": ("",),
+}
 """What the other tenant has and this one has not, by kind: an id, everybody's name for it, that tenant's own name; of
 files and batches new ones, since routes change them."""
 VOLATILE = {"date", "x-request-id", "openai-processing-ms"}
@@ -89,7 +94,14 @@ def places(app: Litestar, document: dict[str, Any]) -> Iterator[Place]:
                     )
                     if name in IN_BODIES:
                         assert handler.opt["endpoint"] in BODIES, f"{told}: add a good body to BODIES"
-                        yield Place(method, route.path, handler.opt["endpoint"], name, IN_BODIES[name], in_path=False)
+                        yield Place(
+                            method, route.path, handler.opt["endpoint"], name, kind_of(handler, name), in_path=False
+                        )
+
+
+def kind_of(handler: Any, field: str) -> str:
+    """What a field of a route's body names: models that generate text are of their own kind."""
+    return "writer" if handler.opt["endpoint"].endswith("/completions") else IN_BODIES[field]
 
 
 def fields(schema: Any, document: dict[str, Any]) -> Iterator[str]:
@@ -122,7 +134,7 @@ def nowhere(name: str) -> str:
 
 
 @pytest.fixture
-def sides(running):
+def sides(running, upstream):
     """This tenant, and another which has what this one has not."""
     mine, other = (
         running.caller(allow=["tests/mini"], requests=1000),
@@ -130,8 +142,13 @@ def sides(running):
     )
     running.change(models.add_model, models.NewModel(id="their/vault", aliases=("vault",), input_limit=512))
     running.change(aliases.set_alias, other.tenant, "only-theirs", "their/vault")
+    pool = running.served_by(upstream, "chat").replace("/", "-")
+    writer = models.NewModel(id="their/writer", source="chat", aliases=("writer",), pool=pool)
+    running.change(models.add_model, writer)
+    running.change(aliases.set_alias, other.tenant, "only-their-writer", "their/writer")
     yield mine, other
-    running.change(models.remove_model, "their/vault")
+    for model in ("their/vault", "their/writer"):
+        running.change(models.remove_model, model)
 
 
 @pytest.fixture
@@ -192,7 +209,8 @@ def test_what_is_anothers_does_not_exist_by_any_route(gateway_under_test, sides,
                 assert there.status_code == 404, place
                 assert as_if_nowhere(there, name) == as_if_nowhere(absent, nowhere(name)), place
                 if "error_type" not in there.json():
-                    assert there.json()["error"]["code"] == f"{place.kind}_not_found"
+                    kind = "model" if place.kind == "writer" else place.kind
+                    assert there.json()["error"]["code"] == f"{kind}_not_found"
                 assert unspent(gateway_under_test, sides) == (before, calls, left), place
                 asked += 1
     assert asked >= 3 * 11

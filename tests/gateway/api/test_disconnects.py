@@ -36,7 +36,7 @@ def test_a_client_that_leaves_cancels_its_work_pays_nothing_and_the_next_is_serv
     assert reply.status_code == 200
     assert reply.headers["x-ratelimit-remaining-requests"] == "9"
     assert reply.headers["x-ratelimit-remaining-tokens"] == "997"
-    assert gateway.services.pools.directory.nodes[0].in_flight == 0
+    assert gateway.services.nodes.nodes[0].in_flight == 0
 
 
 def test_a_client_that_leaves_amid_its_body_is_nobodys_business(gateway_under_test, limited):

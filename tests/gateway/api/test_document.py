@@ -25,10 +25,12 @@ def key(running):
 
 @schema.parametrize()
 @settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_described(case, gateway_under_test, key):
+def test_every_answer_is_described(case, gateway_under_test, upstream, key):
     is_positive = case.meta.generation.mode.is_positive
     if is_positive and isinstance(case.body, dict):
-        case.body["model"] = gateway_under_test.model  # any other is a 404
+        generates = case.path.endswith("/completions")
+        model = gateway_under_test.served_by(upstream, "chat") if generates else gateway_under_test.model
+        case.body["model"] = model  # any other is a 404
     headers = {"Authorization": f"Bearer {key}"}
     reply = case.call(base_url=gateway_under_test.url, headers=headers)
     checks = [check for check in CHECKS.get_all() if check.__name__ != "positive_data_acceptance"]

@@ -8,6 +8,8 @@ import openai
 import pytest
 from fake_upstream import KEY, WORDS
 
+from gateway.services.register import models
+
 ASK = [{"role": "user", "content": "What do herring do?"}]
 TEXT = "".join(WORDS)
 PROMPT, ANSWER = 11, len(WORDS)
@@ -46,6 +48,15 @@ def test_a_whole_answer_comes_under_the_name_that_was_asked_for_and_is_paid_for(
     assert reply.system_fingerprint == "fp_1"
     row = used(gateway, caller)
     assert (row.model, row.endpoint, row.status, row.tokens) == (model, "/v1/chat/completions", 200, PROMPT + ANSWER)
+
+
+def test_the_request_id_goes_on_to_the_upstream(gateway, caller, upstream):
+    model = gateway.served_by(upstream, "chat")
+    for stream in (False, True):
+        body = {"model": model, "messages": ASK, "stream": stream}
+        sent = {"x-request-id": f"req-{stream}"}
+        assert gateway.post("/v1/chat/completions", caller, json=body, headers=sent).status_code == 200
+        assert upstream.last("/v1/chat/completions").headers["x-request-id"] == sent["x-request-id"]
 
 
 def test_a_stream_is_what_the_client_expects_and_keeps_the_usage_chunk_that_nobody_asked_for(
@@ -107,7 +118,9 @@ def test_what_the_gateway_does_not_know_goes_on_as_it_is_and_nothing_of_the_call
     assert asked.headers["accept-encoding"] == "identity"
 
 
-@pytest.mark.parametrize("field", ["api_base", "base_url", "api_key", "extra_headers", "models", "fallbacks", "route"])
+@pytest.mark.parametrize(
+    "field", ["api_base", "api_key", "extra_headers", "models", "route", "extra_body", "lora_path"]
+)
 def test_a_caller_can_not_say_where_its_request_goes(gateway, caller, upstream, field):
     model = gateway.served_by(upstream, "chat")
     asked = len(upstream.asked)
@@ -177,7 +190,8 @@ def test_more_than_the_quota_could_ever_admit_is_refused_before_the_upstream_hea
     model = gateway.served_by(upstream, "chat")
     caller = gateway.caller(tokens=1000)
     asked = len(upstream.asked)
-    for body in ({"max_tokens": 2000}, {"max_tokens": 200, "n": 8}, {"max_completion_tokens": 2000}, {}):
+    both = {"max_tokens": 2000, "max_completion_tokens": 1}
+    for body in ({"max_tokens": 2000}, {"max_tokens": 200, "n": 8}, {"max_completion_tokens": 2000}, both, {}):
         reply = chat(gateway, caller, model, stream=stream, **body)
         assert (reply.status_code, reply.json()["error"]["type"]) == (400, "max_tokens_per_request")
     assert not [a for a in upstream.asked[asked:] if a.method == "POST"]
@@ -244,6 +258,16 @@ def test_an_upstream_that_breaks_off_ends_the_stream_with_an_error(gateway, call
     assert row.tokens >= 2
 
 
+def test_an_upstream_that_stands_still_ends_the_stream_with_an_error(gateway, caller, upstream):
+    model = gateway.served_by(upstream, "stands")
+    body = {"model": model, "messages": ASK, "stream": True}
+    reply = gateway.post("/v1/chat/completions", caller, json=body, headers={"x-stainless-read-timeout": "3"})
+    *said, last = events(reply.text)
+    assert [json.loads(event)["choices"][0]["delta"]["content"] for event in said] == WORDS[:2]
+    assert json.loads(last)["error"]["code"] == "upstream_unavailable"
+    assert used(gateway, caller).status == 503
+
+
 def test_the_sdk_sees_a_stream_that_broke_off_as_an_error_never_as_an_end(gateway, client, upstream):
     model = gateway.served_by(upstream, "dies")
     with pytest.raises(openai.APIError):
@@ -256,8 +280,6 @@ def test_an_upstream_that_breaks_off_before_the_first_token_is_replaced_by_anoth
         pool = "up-replaced"
         gateway.upstream(pool, upstream.url, key=upstream.key)
         gateway.upstream(pool, spare.url, key=spare.key)
-        from gateway.services.register import models
-
         gateway.change(models.add_model, models.NewModel(id="up/replaced", source="stillborn", pool=pool))
         for server in (upstream, spare):
             server.asked.clear()
@@ -269,11 +291,14 @@ def test_an_upstream_that_breaks_off_before_the_first_token_is_replaced_by_anoth
         spare.stop()
 
 
-def test_without_the_upstreams_word_the_length_of_the_prompt_and_what_was_heard_is_paid(gateway, caller, upstream):
-    model = gateway.served_by(upstream, "uncounted")
+@pytest.mark.parametrize("source", ["uncounted", "zeros"])
+def test_without_the_upstreams_word_the_length_of_the_prompt_and_what_was_heard_is_paid(
+    gateway, caller, upstream, source
+):
+    model = gateway.served_by(upstream, source)
     streamed = chat(gateway, caller, model, stream=True)
     assert events(streamed.text)[-1] == "[DONE]"
-    assert chat(gateway, caller, model).status_code == 200
+    assert chat(gateway, caller, model).headers["x-shoal-usage"] == "estimated"
     by_stream, whole = (row.tokens for row in gateway.usage(caller))
     assert ANSWER < by_stream < 60
     assert ANSWER < whole < 60
@@ -283,9 +308,11 @@ def test_without_the_upstreams_word_the_length_of_the_prompt_and_what_was_heard_
 @pytest.mark.parametrize(
     ("source", "status", "code"),
     [
-        ("refused", 503, "no_engine_node"), ("poor", 503, "no_engine_node"), ("moved", 503, "no_engine_node"),
+        ("refused", 503, "upstream_refuses"), ("poor", 503, "upstream_refuses"), ("moved", 503, "upstream_refuses"),
+        ("forbidden", 500, "model_unusable"),
         ("failing", 503, "no_engine_node"), ("dead", 503, "no_engine_node"), ("busy", 429, "engine_overloaded"),
-        ("unknown", 500, "model_unusable"), ("picky", 400, None),
+        ("unknown", 500, "model_unusable"), ("picky", 400, None), ("endless-wait", 429, "engine_overloaded"),
+        ("packed", 503, "no_engine_node"),
     ],
 )  # fmt: skip
 def test_refusals_of_an_upstream_are_told_without_its_secrets(gateway, caller, upstream, source, status, code, stream):
@@ -303,12 +330,37 @@ def test_refusals_of_an_upstream_are_told_without_its_secrets(gateway, caller, u
 
 
 def test_operators_see_why_an_upstream_is_not_used(gateway, caller, upstream):
-    model = gateway.served_by(upstream, "refused")
-    assert chat(gateway, caller, model).status_code == 503
     made = gateway.upstream("up-wrong-key", upstream.url, key="sk-some-wrong-credential-0000")
     (node,) = gateway.services.nodes.pools["up-wrong-key"]
     assert "does not accept the credential" in node.failure
     assert made.id in node.name
+
+
+def test_nobody_waits_for_an_upstream_that_does_not_accept_our_key(gateway, caller, upstream):
+    gateway.upstream("up-locked", upstream.url, key="sk-another-wrong-credential-0000")
+    gateway.change(models.add_model, models.NewModel(id="up/locked", source="chat", pool="up-locked"))
+    asked = len(upstream.asked)
+    for stream in (False, True):
+        reply = chat(gateway, caller, "up/locked", stream=stream)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (503, "upstream_refuses")
+        assert reply.headers["x-should-retry"] == "false"
+    assert not [
+        a for a in upstream.asked[asked:] if a.headers["authorization"].endswith("another-wrong-credential-0000")
+    ]
+
+
+@pytest.mark.parametrize("source", ["failing", "forbidden", "refused", "sorry"])
+def test_a_request_at_which_an_upstream_fails_closes_it_to_nobody_else(gateway, caller, upstream, source):
+    pool = f"up-shared-{source}"
+    gateway.upstream(pool, upstream.url, key=upstream.key)
+    for name in (source, "chat"):
+        gateway.change(models.add_model, models.NewModel(id=f"{pool}/{name}", source=name, pool=pool))
+    (node,) = gateway.services.nodes.pools[pool]
+    gateway.wait_until(lambda: node.healthy)
+    for _ in range(10):
+        assert chat(gateway, caller, f"{pool}/{source}").status_code >= 500
+        assert node.healthy
+    assert chat(gateway, caller, f"{pool}/chat").status_code == 200
 
 
 def test_many_streams_side_by_side_do_not_mix(gateway, upstream):
@@ -327,3 +379,29 @@ def test_many_streams_side_by_side_do_not_mix(gateway, upstream):
     assert len({json.dumps(events(text)) for text in results}) == 1
     assert len(results) == 40
     assert all(sum(row.tokens for row in gateway.usage(c)) == 5 * (PROMPT + ANSWER) for c in callers)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_leaves_before_the_first_word_pays_for_the_prompt_that_the_upstream_began(gateway, upstream, stream):
+    model = gateway.served_by(upstream, "silent")
+    caller = gateway.caller(tokens=100_000)
+    body = {"model": model, "messages": [{"role": "user", "content": "x" * 4000}], "max_tokens": 10, "stream": stream}
+    asked = len(upstream.asked)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{gateway.url}/v1/chat/completions", headers=caller.headers, json=body, timeout=0.5)
+    assert [a for a in upstream.asked[asked:] if a.method == "POST"]
+    row = used(gateway, caller)
+    assert (row.status, row.tokens // 100) == (499, 10)
+
+
+def test_an_error_that_calls_itself_a_success_is_none(gateway, caller, upstream):
+    reply = chat(gateway, caller, gateway.served_by(upstream, "sorry"))
+    assert reply.status_code == 500
+    assert "10.0.0.7" not in reply.text
+    assert used(gateway, caller).tokens == 0
+
+
+def test_an_upstream_that_does_not_number_its_answers_is_understood(gateway, caller, upstream):
+    reply = chat(gateway, caller, gateway.served_by(upstream, "unnumbered"), stream=True)
+    assert events(reply.text)[-1] == "[DONE]"
+    assert used(gateway, caller).tokens == PROMPT + ANSWER

@@ -15,7 +15,8 @@ TENANTS_OWN = {
     if column.name == "tenant_id" and not column.nullable
 }
 TENANTS_QUERIES = [
-    Path(queries.__file__).with_name(name) for name in ("queries.py", "usage_queries.py", "budget_rows.py")
+    Path(queries.__file__).with_name(name)
+    for name in ("queries.py", "usage_queries.py", "budget_rows.py", "bulk_queries.py")
 ]
 WITHOUT_TENANT = {"tenant_of_key", "tenants_with_alias_of", "tenants_with_usage"}
 """These say which tenants, and nothing of them: whose key, whose name for a model, who has usage."""
@@ -41,7 +42,7 @@ def test_every_query_on_a_tenants_rows_takes_and_uses_the_tenant() -> None:
 
 
 def test_nothing_selects_outside_of_the_queries() -> None:
-    others = ("policy_rows.py", "console_rows.py", "minute_rows.py", "fleet_queries.py")
+    others = ("policy_rows.py", "console_rows.py", "minute_rows.py", "fleet_queries.py", "bulk_rows.py")
     allowed = {*TENANTS_QUERIES, *(Path(queries.__file__).with_name(name) for name in others)}
     for package in ("gateway", "admin_ui", "shoal"):
         for path in (HOUSE / package).rglob("*.py"):

@@ -1,5 +1,6 @@
 """Files and batches of the gateway under test, by OpenAI's own SDK."""
 
+import contextlib
 import io
 import json
 
@@ -11,10 +12,15 @@ DONE = {"completed", "failed", "expired", "cancelled"}
 
 @pytest.fixture
 def client_of(gateway_under_test):
-    def made(caller):
-        return openai.OpenAI(base_url=f"{gateway_under_test.url}/v1", api_key=caller.key, max_retries=0, timeout=20)
+    with contextlib.ExitStack() as stack:
 
-    return made
+        def made(caller):
+            client = openai.OpenAI(
+                base_url=f"{gateway_under_test.url}/v1", api_key=caller.key, max_retries=0, timeout=20
+            )
+            return stack.enter_context(client)
+
+        yield made
 
 
 @pytest.fixture

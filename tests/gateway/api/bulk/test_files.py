@@ -204,6 +204,17 @@ def test_a_file_of_another_machines_disk_is_not_missing_but_elsewhere(gateway_un
     assert (elsewhere.value.status_code, elsewhere.value.code) == (503, "file_elsewhere")
 
 
+def test_a_file_whose_bytes_are_lost_is_said_to_be(gateway_under_test, client):
+    made = client.files.create(file=("a", LINE), purpose="batch")
+    storage = gateway_under_test.services.bulk.storage
+    (key,) = gateway_under_test.run(storage.keys(made.id))
+    storage.path(key).unlink()
+    with pytest.raises(openai.NotFoundError, match="is lost") as gone:
+        client.files.content(made.id)
+    assert (gone.value.code, gone.value.param, gone.value.type) == ("file_content_gone", "id", "invalid_request_error")
+    client.files.delete(made.id)
+
+
 def test_a_key_needs_the_scope_for_batches(gateway_under_test, caller):
     gateway_under_test.change(keys.update_key, caller.key_id, scopes=["embeddings"])
     for method, path in (("GET", "/v1/files"), ("POST", "/v1/files"), ("GET", "/v1/batches"), ("POST", "/v1/batches")):
