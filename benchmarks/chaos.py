@@ -19,7 +19,7 @@ import uvloop
 
 from benchmarks import machine
 from benchmarks.crashes.ledger import Outcome, judge
-from benchmarks.endings.fleet import complaints, fleet
+from benchmarks.endings.fleet import ENGINES, complaints, fleet
 from benchmarks.endings.load import loaded
 from benchmarks.endings.truth import truth
 from benchmarks.processes import NotMeasurable
@@ -75,11 +75,11 @@ def main(arguments: list[str]) -> None:
         raise NotMeasurable("\n".join(["Somebody was let down:", *outcome.failures, *outcome.wrong, outcome.said]))
 
 
-async def chaos(folder: Path, seconds: float, every: float, seed: int) -> Chaos:
+async def chaos(folder: Path, seconds: float, every: float, seed: int, engines: int = ENGINES) -> Chaos:
     """Kill for so long, one member at a time; the next one when the last is back."""
     chance, kills = random.Random(seed), Counter[str]()
     right = truth()
-    async with fleet(folder) as running:
+    async with fleet(folder, engines) as running:
         async with loaded(running, right, SDK_RETRIES) as load:
             end = asyncio.get_running_loop().time() + seconds
             while asyncio.get_running_loop().time() < end:

