@@ -13,6 +13,7 @@ from gateway.settings import (
 )
 from shoal.data_folder import DataFolder
 from shoal.observation import Observation
+from shoal.option_values import database_at, files_at, parse_pool_patience, spool_at
 from shoal.options import (
     DATA_DIR,
     AccessLogOption,
@@ -52,11 +53,7 @@ from shoal.options import (
     UsageSpool,
     UsageSpoolLimit,
     Workers,
-    database_at,
-    files_at,
     observation_of,
-    parse_pool_patience,
-    spool_at,
 )
 
 

@@ -16,7 +16,7 @@ from gateway.services.register.models import ModelInfo
 from gateway.transport import AsyncioTransport
 from shoal.data_folder import DataFolder
 from shoal.node_options import NodeOptions
-from shoal.options import DEFAULT_POOL
+from shoal.option_values import DEFAULT_POOL
 
 NodeCall = Literal["load", "unload", "pin", "unpin"]
 

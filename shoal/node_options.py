@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import typer
 
 from gateway.certificates import CertificateFiles
-from shoal.options import EngineCa, EngineCert, EngineKey, EngineSecret, Nodes, parse_nodes
+from shoal.option_values import parse_nodes
+from shoal.options import EngineCa, EngineCert, EngineKey, EngineSecret, Nodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -6,7 +6,8 @@ import typer
 
 from gateway.services.register import aliases
 from shoal.database import change, read
-from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName, database_at
+from shoal.option_values import database_at
+from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName
 from shoal.printing import print_json, print_table
 
 app = typer.Typer(

@@ -15,7 +15,8 @@ from shoal.model_report import lines, report
 from shoal.node_calls import NodeCall, call_nodes, whereabouts
 from shoal.node_options import NodeOptions
 from shoal.option_groups import with_groups
-from shoal.options import DATA_DIR, DEFAULT_POOL, AsJson, DatabaseUrl, DataDir, database_at
+from shoal.option_values import DEFAULT_POOL, database_at
+from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir
 from shoal.printing import command, print_json, print_table, shown
 
 app = typer.Typer(

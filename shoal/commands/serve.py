@@ -20,17 +20,8 @@ from shoal.gateway_options import GatewayOptions
 from shoal.gateway_process import CONSOLE, check_workers, serve_gateway
 from shoal.logs import configure_logs
 from shoal.option_groups import with_groups
-from shoal.options import (
-    DEFAULT_POOL,
-    BulkShare,
-    Device,
-    EvictionOrder,
-    HostBudget,
-    IdleTimeout,
-    LoadTimeout,
-    MemoryBudget,
-    Threads,
-)
+from shoal.option_values import DEFAULT_POOL
+from shoal.options import BulkShare, Device, EvictionOrder, HostBudget, IdleTimeout, LoadTimeout, MemoryBudget, Threads
 from shoal.own_engine import EngineOptions, EngineView, free_port, kill_when_it_hangs, supervised, viewing
 from shoal.supervisor import Supervisor
 

@@ -13,20 +13,8 @@ from gateway.services.upstreams.following import upstream_transport
 from gateway.services.upstreams.probe import Found, look
 from shoal.data_folder import DataFolder, secret_key_from
 from shoal.database import change, read
-from shoal.options import (
-    DATA_DIR,
-    DEFAULT_POOL,
-    AllowedUpstreams,
-    AsJson,
-    DatabaseUrl,
-    DataDir,
-    Nodes,
-    SecretKey,
-    database_at,
-    parse_nodes,
-    parse_session_key,
-    upstream_key,
-)
+from shoal.option_values import DEFAULT_POOL, database_at, parse_nodes, parse_session_key
+from shoal.options import DATA_DIR, AllowedUpstreams, AsJson, DatabaseUrl, DataDir, Nodes, SecretKey, upstream_key
 from shoal.printing import command, print_json, print_table
 
 app = typer.Typer(

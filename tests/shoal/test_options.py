@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from shoal.options import (
+from shoal.option_values import (
     checked_redis_url,
     database_at,
     parse_bytes,
