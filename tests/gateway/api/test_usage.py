@@ -9,7 +9,7 @@ from gateway.services.usage.spool import NoRoom
 
 def hours(gateway, caller):
     async def read():
-        await gateway.services.usage.recorder.flush()
+        await gateway.services.usage.flush()
         async with gateway.services.database.reading() as session:
             chosen = select(UsageHour).where(UsageHour.key_id == caller.key_id)
             return {(row.endpoint, row.model): row for row in (await session.scalars(chosen)).all()}
