@@ -64,6 +64,8 @@ class FakeUpstream:
         def run():
             asyncio.set_event_loop(self.loop)
             self.tokens = asyncio.Queue()
+            self.never = asyncio.Event()  # kept here: a task whose event only it knows is garbage
+            self.serving = set()
             self.server = self.loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
             started.set()
@@ -93,6 +95,7 @@ class FakeUpstream:
         return next(asked for asked in reversed(self.asked) if asked.path == path)
 
     async def _serve(self, reader, writer):
+        self.serving.add(task := asyncio.current_task())
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -111,6 +114,7 @@ class FakeUpstream:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            self.serving.discard(task)
             writer.close()
 
     async def _answer(self, asked, writer):
@@ -119,7 +123,7 @@ class FakeUpstream:
             status, reply, headers = wrong
             await say(writer, reply, status, headers)
         elif model == "silent":
-            await asyncio.Event().wait()
+            await self.never.wait()
         elif model == "huge":
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999999999999\r\n\r\n")
             while True:
@@ -200,7 +204,7 @@ class FakeUpstream:
             for number, word in enumerate(WORDS):
                 if model == "held":
                     await self.tokens.get()
-                if number == 2 and await misbehaved(model, writer):
+                if number == 2 and await misbehaved(model, writer, self.never):
                     return
                 writer.write(piece(chunk(delta={"content": word}) if chat else chunk(text=word)))
                 await writer.drain()
@@ -287,7 +291,7 @@ def abort(writer):
     raise ConnectionError
 
 
-async def misbehaved(model, writer):
+async def misbehaved(model, writer, never):
     """What happens amid a stream; whether it has ended by that."""
     match model:
         case "dies":
@@ -298,7 +302,7 @@ async def misbehaved(model, writer):
         case "endless":
             writer.write(piece(b"data: " + b"x" * 5_000_000))
         case "stands":
-            await asyncio.Event().wait()
+            await never.wait()
         case "stops":
             pass
         case _:

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import itertools
 import secrets
 import socket
 import threading
@@ -103,6 +104,16 @@ class RunningGateway:
             new = models.NewModel(id=name, source=source, pool=name.replace("/", "-"), **options)
             self.change(models.add_model, new)
         return name
+
+    def forget_upstreams(self):
+        """As if none had ever been registered."""
+        known = self.services.feed.current
+        pools = known.upstreams
+        for model in {model.id for model in known.models.values() if model.pool in pools}:
+            self.change(models.remove_model, model)
+        for one in itertools.chain.from_iterable(pools.values()):
+            self.change(upstreams.remove_upstream, one.id)
+        self.wait_until(lambda: not pools.keys() & self.services.nodes.pools.keys())
 
     def request(self, method, path, caller=None, **options):
         headers = options.pop("headers", {})
@@ -224,9 +235,10 @@ def caller(running):
     return running.caller()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def upstream(running):
-    """A small OpenAI-compatible server of somebody else's."""
+    """A small OpenAI-compatible server of somebody else's. What was registered of upstreams goes with it."""
     server = FakeUpstream().start()
     yield server
+    running.forget_upstreams()
     server.stop()
