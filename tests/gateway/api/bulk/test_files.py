@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import socket
 
 import openai
@@ -14,8 +15,9 @@ LINE = b'{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {
 
 
 def kept(gateway):
-    """Everything that the storage holds."""
-    return sorted(path for path in gateway.services.bulk.storage.folder.rglob("*") if path.is_file())
+    """Everything that the storage holds, which the sweeper may be about to delete."""
+    folders = os.walk(gateway.services.bulk.storage.folder)
+    return sorted(os.path.join(folder, name) for folder, _, names in folders for name in names)
 
 
 def form(content=LINE, *, name="in.jsonl", **fields):
