@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import socket
+from pathlib import Path
 
 import openai
 import pytest
@@ -17,7 +18,7 @@ LINE = b'{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": {
 def kept(gateway):
     """Everything that the storage holds, which the sweeper may be about to delete."""
     folders = os.walk(gateway.services.bulk.storage.folder)
-    return sorted(os.path.join(folder, name) for folder, _, names in folders for name in names)
+    return sorted(Path(folder, name) for folder, _, names in folders for name in names)
 
 
 def form(content=LINE, *, name="in.jsonl", **fields):
