@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.db import queries
+from gateway.db import console_rows, queries
 from gateway.db.tables import Operator
 from gateway.errors import Conflict, NotFound, RequestError
 from gateway.services.ids import ALPHABET
@@ -67,12 +67,7 @@ async def create_operator(
     name = checked_name(name, "operator")
     if "/" in name:
         raise RequestError(f"The operator name {name!r} has a slash, which no address could name.", param="name")
-    checked_role = _role(role)
-    if (checked_role == "tenant_admin") != (tenant is not None):
-        raise RequestError(
-            "An operator with the role tenant_admin is of one tenant, and no other role is; give both or neither.",
-            param="tenant",
-        )
+    checked_role = _checked_role(role, tenant)
     password, password_hash = await _password(password)
     await begin_change(session)
     if await queries.operator(session, name) is not None:
@@ -87,16 +82,44 @@ async def create_operator(
     return CreatedOperator(name, checked_role, password, tenant_id, row.version)
 
 
+async def set_role(
+    session: AsyncSession, actor: Actor, name: str, *, role: str, tenant: str | None = None, version: int | None = None
+) -> OperatorInfo:
+    """What an operator may do from now on, with tokens and open sessions, too. `tenant` is that of a tenant_admin."""
+    checked_role = _checked_role(role, tenant)
+    await begin_change(session)
+    row = await operator_row(session, name)
+    check_version(row, version)
+    tenant_id = None if tenant is None else (await tenant_row(session, tenant)).id
+    if (row.role, row.tenant_id) != (checked_role, tenant_id):
+        before = {"role": row.role, "tenant": row.tenant_id}
+        row.role, row.tenant_id = checked_role, tenant_id
+        count_change(row)
+        record(session, actor, "operator.role", row.name, before=before, after={"role": role, "tenant": tenant_id})
+        await session.flush()
+    return operator_info(row)
+
+
 async def set_password(
-    session: AsyncSession, actor: Actor, name: str, *, password: str | None = None, version: int | None = None
+    session: AsyncSession,
+    actor: Actor,
+    name: str,
+    *,
+    password: str | None = None,
+    version: int | None = None,
+    keep_session: str | None = None,
 ) -> CreatedOperator:
-    """Another password, in place of one that is lost or known to others; without a `password` a random one is made."""
+    """Another password, in place of one that is lost or known to others; without a `password` a random one is made.
+
+    Whoever signed in by the old one is out at once: every session at the console ends, but the one to be kept.
+    """
     password, password_hash = await _password(password)
     await begin_change(session)
     row = await operator_row(session, name)
     check_version(row, version)
     row.password_hash = password_hash
     count_change(row)
+    await console_rows.end_sessions(session, row.name, but=keep_session)
     record(session, actor, "operator.password", row.name)
     await session.flush()
     return CreatedOperator(row.name, _role(row.role), password, row.tenant_id, row.version)
@@ -165,6 +188,16 @@ def _matches(password_hash: str, password: str) -> bool:
         return PasswordHasher().verify(password_hash, password)
     except (Argon2Error, UnicodeEncodeError):  # wrong, or no text at all (a lone surrogate)
         return False
+
+
+def _checked_role(text: str, tenant: str | None) -> Role:
+    role = _role(text)
+    if (role == "tenant_admin") != (tenant is not None):
+        raise RequestError(
+            "An operator with the role tenant_admin is of one tenant, and no other role is; give both or neither.",
+            param="tenant",
+        )
+    return role
 
 
 def _role(text: str) -> Role:
