@@ -21,6 +21,7 @@ from admin_ui.rendering import STATIC, template_engine
 from admin_ui.sessions import Sessions
 from admin_ui.throttle import SignInThrottle
 from admin_ui.views import (
+    account,
     allowlist,
     audit,
     keys,
@@ -30,6 +31,8 @@ from admin_ui.views import (
     new_model,
     nodes,
     nowhere,
+    operator_tokens,
+    operators,
     overview,
     preferences,
     sign_in,
@@ -50,6 +53,9 @@ PAGES = (
     *new_model.ROUTES,
     *nodes.ROUTES,
     *audit.ROUTES,
+    *operators.ROUTES,
+    *operator_tokens.ROUTES,
+    *account.ROUTES,
     *preferences.ROUTES,
     *sign_in.ROUTES,
     *nowhere.ROUTES,

@@ -4,6 +4,7 @@ Addresses are those that each client wants: OpenAI's SDKs with /v1, Weaviate wit
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,7 @@ SCOPES: dict[Task, str] = {
     "models": "models",
 }
 """What a key must be allowed for each."""
+ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]_/-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Call:
     task: Task
     path: str
     body: dict[str, object] | None
+
+
+def gateway_address(said: str) -> str:
+    """Where clients find the gateway, without a slash at the end; an example's where what is said is no address."""
+    return said.rstrip("/") if ADDRESS.fullmatch(said.rstrip("/")) else "http://localhost:8080"
 
 
 def call_for(task: Task, model: str) -> Call:

@@ -95,13 +95,13 @@ async def sign_in(
 
 @post("/sign-out", opt=needs("own.look"))
 async def sign_out(
-    request: Request[OperatorInfo, Session, Any],
+    request: Request[Any, Session, Any],
     services: NamedDependency[SkipValidation[ConsoleServices]],
     sessions: NamedDependency[SkipValidation[Sessions]],
 ) -> Response[Any]:
     """End the session on every gateway and for every copy of its cookie."""
     async with services.database.transaction() as db_session:
-        await end_own_session(db_session, request.user.name, request.auth.id, sessions.now)
+        await end_own_session(db_session, request.auth.id, sessions.now)
     answer: Response[Any] = Redirect(f"{PREFIX}/sign-in", status_code=303)
     answer.delete_cookie(COOKIE, path=PREFIX)
     return answer

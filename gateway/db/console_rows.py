@@ -28,17 +28,19 @@ async def count_sessions(session: AsyncSession, now: datetime) -> Mapping[str, i
     """How many each operator has that are not over."""
     operator = col(ConsoleSession.operator)
     counted = select(operator, func.count()).where(col(ConsoleSession.expires_at) > now).group_by(operator)
-    return {name: count for name, count in await session.execute(counted)}
+    return {row[0]: row[1] for row in await session.execute(counted)}
 
 
-async def end_sessions(session: AsyncSession, operator: str, *, only: str | None = None, but: str | None = None) -> int:
-    """Delete sessions of an operator: `only` one, or all `but` one, or all. Returns how many there were."""
+async def end_sessions(session: AsyncSession, ids: Sequence[str]) -> int:
+    """Delete these sessions. Returns how many there were."""
+    ended = delete(ConsoleSession).where(col(ConsoleSession.id).in_(ids)).returning(col(ConsoleSession.id))
+    return len((await session.execute(ended)).all())
+
+
+async def end_other_sessions(session: AsyncSession, operator: str, keep: str | None) -> None:
+    """Delete all sessions of an operator but one."""
     ended = delete(ConsoleSession).where(col(ConsoleSession.operator) == operator)
-    if only is not None:
-        ended = ended.where(col(ConsoleSession.id) == only)
-    if but is not None:
-        ended = ended.where(col(ConsoleSession.id) != but)
-    return len((await session.execute(ended.returning(col(ConsoleSession.id)))).all())
+    await session.execute(ended if keep is None else ended.where(col(ConsoleSession.id) != keep))
 
 
 async def forget_sessions(session: AsyncSession, now: datetime) -> None:

@@ -119,7 +119,7 @@ async def set_password(
     check_version(row, version)
     row.password_hash = password_hash
     count_change(row)
-    await console_rows.end_sessions(session, row.name, but=keep_session)
+    await console_rows.end_other_sessions(session, row.name, keep_session)
     record(session, actor, "operator.password", row.name)
     await session.flush()
     return CreatedOperator(row.name, _role(row.role), password, row.tenant_id, row.version)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,7 +20,8 @@ LONGEST_AGENT = 300
 class SessionInfo:
     """A session that lasts."""
 
-    id: str
+    ref: str
+    """Names it to people; who knows it can not be taken for it."""
     operator: str
     started_at: datetime
     expires_at: datetime
@@ -80,21 +82,31 @@ async def count_sessions(session: AsyncSession, now: float) -> Mapping[str, int]
 async def end_sessions(
     session: AsyncSession, actor: Actor, operator: str, *, only: str | None = None, but: str | None = None
 ) -> int:
-    """End sessions of an operator: `only` one, or all `but` one, or all. Returns how many; again: none."""
+    """End sessions of an operator: `only` that of a reference, or all `but` one, by its id, or all.
+
+    Returns how many; again: none.
+    """
     await begin_change(session)
     row = await operator_row(session, operator)
-    ended = await console_rows.end_sessions(session, row.name, only=only, but=but)
+    sessions = await console_rows.console_sessions(session, row.name)
+    chosen = [one.id for one in sessions if one.id != but and only in {None, reference(one.id)}]
+    ended = await console_rows.end_sessions(session, chosen)
     if ended:
         record(session, actor, "session.end", row.name, before={"sessions": ended})
         await session.flush()
     return ended
 
 
-async def sign_out(session: AsyncSession, operator: str, session_id: str, now: float) -> None:
+async def sign_out(session: AsyncSession, session_id: str, now: float) -> None:
     """End one's own session, and drop those that are over at `now`, in Unix seconds."""
-    await console_rows.end_sessions(session, operator, only=session_id)
+    await console_rows.end_sessions(session, [session_id])
     await console_rows.forget_sessions(session, datetime.fromtimestamp(now, UTC))
 
 
+def reference(session_id: str) -> str:
+    """What names a session without its id."""
+    return sha256(session_id.encode()).hexdigest()[:16]
+
+
 def _info(row: ConsoleSession) -> SessionInfo:
-    return SessionInfo(row.id, row.operator, row.started_at, row.expires_at, row.address, row.agent)
+    return SessionInfo(reference(row.id), row.operator, row.started_at, row.expires_at, row.address, row.agent)

@@ -12,6 +12,7 @@ from gateway.services.access.sessions import (
     end_sessions,
     find_session_operator,
     list_sessions,
+    reference,
     sign_out,
 )
 from gateway.services.access.sign_in_tries import Allowance, count_try, forget_tries, forgive_try
@@ -46,9 +47,9 @@ async def ada(change):
 async def test_a_session_lasts_until_it_is_ended(ada, change, read) -> None:
     assert await read(find_session_operator, "one", "ada") == ada
     assert await read(find_session_operator, "one", "eve") is None
-    await change(sign_out, "ada", "one", NOW)
+    await change(sign_out, "one", NOW)
     assert await read(find_session_operator, "one", "ada") is None
-    assert [one.id for one in await read(list_sessions, "ada", NOW)] == ["two"]
+    assert [one.ref for one in await read(list_sessions, "ada", NOW)] == [reference("two")]
     assert await read(list_sessions, "ada", NOW + 3600) == []
     assert (await read(count_sessions, NOW), await read(count_sessions, NOW + 3600)) == ({"ada": 1}, {})
     assert await change(end_sessions, ACTOR, "ada") == 1
@@ -57,7 +58,7 @@ async def test_a_session_lasts_until_it_is_ended(ada, change, read) -> None:
 
 async def test_another_password_ends_all_sessions_but_the_one_to_be_kept(ada, change, read) -> None:
     await change(partial(set_password, keep_session="two"), ACTOR, "ada")
-    assert [one.id for one in await read(list_sessions, "ada", NOW)] == ["two"]
+    assert [one.ref for one in await read(list_sessions, "ada", NOW)] == [reference("two")]
     await change(set_password, ACTOR, "ada")
     assert await read(list_sessions, "ada", NOW) == []
 
@@ -74,7 +75,7 @@ async def test_who_comes_after_somebody_of_the_same_name_has_no_session_of_their
 
 
 async def test_sessions_that_are_over_are_forgotten_when_somebody_signs_out(ada, change, database) -> None:
-    await change(sign_out, "ada", "one", NOW + 3600)
+    await change(sign_out, "one", NOW + 3600)
     async with database.reading() as session:
         assert (await session.execute(text("SELECT count(*) FROM console_session"))).scalar() == 0
 
