@@ -31,7 +31,7 @@ ENTRIES = (
     Entry("Limits", "limits", None, of_tenant="/limits"),
     Entry("Usage", "usage", None, of_tenant="/usage"),
     Entry("Nodes", "nodes", "/nodes"),
-    # playground
+    Entry("Playground", "playground", "/playground", of_tenant="/playground"),
     Entry("Audit log", "audit", "/audit", of_tenant="/audit"),
     Entry("Operators", "operators", "/operators"),
 )

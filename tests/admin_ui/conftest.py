@@ -179,11 +179,16 @@ def console_at(database_url: str) -> Iterator[Callable[..., Console]]:
     opened: list[TestClient] = []
 
     def open_at(
-        base_url: str = "http://console.test", *, peer: str = "192.0.2.200", inspect: Any = None, **settings: Any
+        base_url: str = "http://console.test",
+        *,
+        peer: str = "192.0.2.200",
+        inspect: Any = None,
+        ask: Any = None,
+        **settings: Any,
     ) -> Console:
         chosen = GatewaySettings(database_url=database_url, **settings)
         services, clock = FakeServices(Database.open(database_url), chosen), Clock()
-        app = create_admin_app(services, session_key=KEY, clock=clock, inspect=inspect)
+        app = create_admin_app(services, session_key=KEY, clock=clock, inspect=inspect, ask=ask)
         app.on_shutdown.append(services.database.close)
         handle = app.asgi_handler
         app.asgi_handler = lambda scope, *rest: handle({**scope, "client": (peer, 1)}, *rest)
