@@ -15,6 +15,7 @@ from admin_ui.headers import add_security_headers
 from admin_ui.inspections import Inspect, Inspections
 from admin_ui.model_work import ModelWork
 from admin_ui.navigation import PREFIX
+from admin_ui.oidc import OidcProvider
 from admin_ui.orders import Orders
 from admin_ui.ports import AsksApi, ConsoleServices
 from admin_ui.rendering import STATIC, template_engine
@@ -31,6 +32,7 @@ from admin_ui.views import (
     new_model,
     nodes,
     nowhere,
+    oidc,
     operator_tokens,
     operators,
     overview,
@@ -60,6 +62,7 @@ PAGES = (
     *account.ROUTES,
     *preferences.ROUTES,
     *sign_in.ROUTES,
+    *oidc.ROUTES,
     *nowhere.ROUTES,
 )
 """Every route of the console but its static files; a noun's file says its own."""
@@ -83,6 +86,8 @@ def create_admin_app(
     """
     sessions = Sessions(session_key, clock)
     throttle = SignInThrottle(services.database, session_key, clock)
+    settings = services.settings.oidc
+    provider = None if settings is None else OidcProvider(settings, clock)
     work = ModelWork(Orders(), None if inspect is None else Inspections(inspect))
     static_files = create_static_files_router(
         path="/static",
@@ -99,6 +104,7 @@ def create_admin_app(
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
             "visit": visits(services, sessions),
             "work": Provide(lambda: work, sync_to_thread=False),
+            "oidc": Provide(lambda: provider, sync_to_thread=False),
             "ask": Provide(lambda: ask, sync_to_thread=False),
             "throttle": Provide(lambda: throttle, sync_to_thread=False),
         },

@@ -183,5 +183,6 @@ class AccountPage:
 
     here: str
     role: str
+    outside: bool
     form: Form
     sessions: Sequence[SessionLine]

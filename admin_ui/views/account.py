@@ -82,7 +82,9 @@ async def _verify(visit: Visit, throttle: SignInThrottle, form: Form, current: s
 async def _account(visit: Visit, form: Form) -> Answer:
     async with visit.reading() as session:
         sessions = await list_sessions(session, visit.operator.name, visit.sessions.now)
-    page = AccountPage(ACCOUNT, visit.operator.role.replace("_", " "), form, session_lines(visit, sessions))
+    you = visit.operator
+    lines = session_lines(visit, sessions)
+    page = AccountPage(ACCOUNT, you.role.replace("_", " "), you.outside, form, lines)
     return visit.page(page, status=form.status)
 
 

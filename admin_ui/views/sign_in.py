@@ -12,7 +12,7 @@ from litestar.params import Body, FromQuery, SkipValidation
 from litestar.response import Redirect, Template
 
 from admin_ui.access import PUBLIC, needs, safe_next, session_cookie
-from admin_ui.address import caller
+from admin_ui.address import caller, elsewhere_of
 from admin_ui.contexts.frame import HeldForm, SignInPage
 from admin_ui.held import go_on
 from admin_ui.navigation import PREFIX
@@ -54,7 +54,7 @@ async def show_sign_in(
 ) -> Template:
     """The form, in the browser's session or a new visitor's."""
     session = request.auth or sessions.start()
-    page = SignInPage(sessions.csrf_token(session), safe_next(next))
+    page = SignInPage(sessions.csrf_token(session), safe_next(next), elsewhere=elsewhere_of(services))
     return Template(
         page.template, context={"page": page}, cookies=[session_cookie(request, services, sessions, session)]
     )
@@ -75,13 +75,13 @@ async def sign_in(
     log = structlog.get_logger("shoal.console").bind(address=address)
     if wait := await throttle.admit(name, address):
         log.warning("sign-in throttled")
-        return _again(request, sessions, data, 429, f"Too many tries. Try again in {ceil(wait)} s.", wait)
+        return _again(request, services, sessions, data, 429, f"Too many tries. Try again in {ceil(wait)} s.", wait)
     async with throttle.checking, services.database.reading() as db_session:
         operator = await operators.verify_operator(db_session, name, data.password)
     session = None if operator is None else await begin(request, services, sessions, operator)
     if operator is None or session is None:
         log.warning("sign-in refused")
-        return _again(request, sessions, data, 401, WRONG)
+        return _again(request, services, sessions, data, 401, WRONG)
     await throttle.forgive(name, address)
     log.info("signed in", operator=operator.name)
     cookies = [session_cookie(request, services, sessions, session)]
@@ -127,13 +127,21 @@ async def begin(
 
 def _again(
     request: Request[Any, Session, Any],
+    services: ConsoleServices,
     sessions: Sessions,
     data: SignInForm,
     status: int,
     problem: str,
     wait: float | None = None,
 ) -> Response[Any]:
-    page = SignInPage(sessions.csrf_token(request.auth), safe_next(data.next), data.name[:100], problem, data.held)
+    page = SignInPage(
+        csrf_token=sessions.csrf_token(request.auth),
+        next=safe_next(data.next),
+        name=data.name[:100],
+        problem=problem,
+        held=data.held,
+        elsewhere=elsewhere_of(services),
+    )
     headers = {"retry-after": str(ceil(wait))} if wait else {}
     return Template(page.template, context={"page": page}, status_code=status, headers=headers)
 

@@ -197,6 +197,8 @@ class Operator(Row, table=True):
     tenant_id: str | None = Field(default=None, foreign_key="tenant.id", ondelete="CASCADE")
     version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
+    subject: str | None = Field(default=None, index=True, unique=True)
+    """Who it is at the provider where they sign in; None: they have a password here."""
 
 
 class OperatorToken(Row, table=True):

@@ -24,7 +24,9 @@ def closed(console):
 
 def test_visitors_reach_the_sign_in_and_files_and_are_asked_to_sign_in_everywhere_else(console) -> None:
     public = {(method, path) for method, path, handler in console.routes() if handler.opt.get("public")}
-    assert public == {("GET", "/admin/sign-in"), ("POST", "/admin/sign-in"), ("GET", FILES), ("HEAD", FILES)}
+    elsewhere = {("GET", "/admin/sign-in/oidc"), ("GET", "/admin/sign-in/oidc/done")}
+    here = {("GET", "/admin/sign-in"), ("POST", "/admin/sign-in")}
+    assert public == here | elsewhere | {("GET", FILES), ("HEAD", FILES)}
     console.client.get("/admin/sign-in")  # a visitor's session is none of an operator
     for method, path, _ in closed(console):
         answer = console.client.request(method, filled(path, console.tenant_id("acme")))

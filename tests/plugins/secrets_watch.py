@@ -45,6 +45,7 @@ CREATES = re.compile(
 """Where the admin API and the console do, in the body of the reply to a change that was made."""
 GIVEN = {
     "SHOAL_ENGINE_SECRET", "SHOAL_METRICS_KEY", "SHOAL_SESSION_KEY", "SHOAL_SECRET_KEY", "SHOAL_UPSTREAM_KEY",
+    "SHOAL_OIDC_CLIENT_SECRET",
 }  # fmt: skip
 """Variables by which a process is told one."""
 KEPT = {"runtime.json", "session.key", "secret.key"}

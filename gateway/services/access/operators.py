@@ -41,6 +41,8 @@ class OperatorInfo:
     tenant_id: str | None = None
     """The one tenant that this operator may see; None: all."""
     version: int = 1
+    outside: bool = False
+    """Signs in elsewhere, and has no password here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ async def set_password(
     await begin_change(session)
     row = await operator_row(session, name)
     check_version(row, version)
+    if row.subject is not None:
+        raise Conflict(f"'{row.name}' signs in elsewhere and has no password here.", param="operator")
     row.password_hash = password_hash
     count_change(row)
     await console_rows.end_other_sessions(session, row.name, keep_session)
@@ -142,6 +146,8 @@ async def verify_operator(session: AsyncSession, name: str, password: str) -> Op
     """The operator whose name and password these are, or None. Takes as long for a name that nobody has."""
     spelling = known_spelling(name)
     row = None if spelling is None else await queries.operator(session, spelling)
+    if row is not None and row.subject is not None:  # by a password nobody is let in who has none
+        row = None
     kept = _NOBODY if row is None else row.password_hash
     right = len(password) <= LONGEST_PASSWORD and await asyncio.to_thread(_matches, kept, password)
     return operator_info(row) if row is not None and right else None
@@ -209,4 +215,4 @@ def _role(text: str) -> Role:
 
 def operator_info(row: Operator) -> OperatorInfo:
     """A row as others may see it."""
-    return OperatorInfo(row.name, _role(row.role), row.created_at, row.tenant_id, row.version)
+    return OperatorInfo(row.name, _role(row.role), row.created_at, row.tenant_id, row.version, row.subject is not None)
