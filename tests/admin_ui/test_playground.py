@@ -79,6 +79,7 @@ def test_texts_are_embedded_in_the_tenants_name_and_shown_beside_each_other(cons
         ("10", "1.00"),
     ]
     assert "<dd>7</dd>" in page
+    assert re.search(r"<dd>12(\.3)?\sms</dd>", page)
     assert ("Requests left" in page, "Tokens left" in page) == (True, False)
     assert asked.body.decode() in unescape(page)  # the very request, as code
 
