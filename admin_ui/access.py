@@ -23,9 +23,9 @@ from admin_ui.navigation import PREFIX
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, LIFETIME, Session, Sessions
 from gateway.errors import GatewayError, PermissionDenied
-from gateway.services.access.operators import OperatorInfo, find_operator
+from gateway.services.access.operators import OperatorInfo
 from gateway.services.access.roles import RIGHTS, Right
-from gateway.services.access.sessions import has_ended
+from gateway.services.access.sessions import find_session_operator
 
 PUBLIC = {"public": True}
 """`opt` of a handler that visitors may reach."""
@@ -103,13 +103,12 @@ def authorize(operator: OperatorInfo, right: Right | None, path: Mapping[str, An
 
 
 async def _operator(services: ConsoleServices, session: Session | None) -> OperatorInfo:
-    """Who signed in, as the register knows them now: one who was removed or has signed out is out at once."""
+    """Who signed in, as the register knows them now: who was removed, or whose session was ended, is out."""
     if session is None or session.operator is None:
         raise SignInNeeded
     async with services.database.reading() as db_session:
-        operator = await find_operator(db_session, session.operator)
-        ended = await has_ended(db_session, session.id)
-    if operator is None or ended:
+        operator = await find_session_operator(db_session, session.id, session.operator)
+    if operator is None:
         raise SignInNeeded
     return operator
 

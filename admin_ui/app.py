@@ -15,12 +15,14 @@ from admin_ui.headers import add_security_headers
 from admin_ui.inspections import Inspect, Inspections
 from admin_ui.model_work import ModelWork
 from admin_ui.navigation import PREFIX
+from admin_ui.oidc import OidcProvider
 from admin_ui.orders import Orders
-from admin_ui.ports import ConsoleServices
+from admin_ui.ports import AsksApi, ConsoleServices
 from admin_ui.rendering import STATIC, template_engine
 from admin_ui.sessions import Sessions
 from admin_ui.throttle import SignInThrottle
 from admin_ui.views import (
+    account,
     allowlist,
     audit,
     keys,
@@ -30,7 +32,11 @@ from admin_ui.views import (
     new_model,
     nodes,
     nowhere,
+    oidc,
+    operator_tokens,
+    operators,
     overview,
+    playground,
     preferences,
     sign_in,
     tenants,
@@ -50,8 +56,13 @@ PAGES = (
     *new_model.ROUTES,
     *nodes.ROUTES,
     *audit.ROUTES,
+    *playground.ROUTES,
+    *operators.ROUTES,
+    *operator_tokens.ROUTES,
+    *account.ROUTES,
     *preferences.ROUTES,
     *sign_in.ROUTES,
+    *oidc.ROUTES,
     *nowhere.ROUTES,
 )
 """Every route of the console but its static files; a noun's file says its own."""
@@ -65,14 +76,18 @@ def create_admin_app(
     session_key: bytes,
     clock: Callable[[], float] = time.time,
     inspect: Inspect | None = None,
+    ask: AsksApi | None = None,
 ) -> Litestar:
     """The console over opened services.
 
     `session_key` (32 random bytes at least, kept between starts, the same on every gateway) signs sessions. `clock`
     gives Unix seconds. `inspect` looks at models' sources; None: models are registered unseen.
+    `ask` puts questions to the public API; None: there is nothing to play with.
     """
     sessions = Sessions(session_key, clock)
     throttle = SignInThrottle(services.database, session_key, clock)
+    settings = services.settings.oidc
+    provider = None if settings is None else OidcProvider(settings, clock)
     work = ModelWork(Orders(), None if inspect is None else Inspections(inspect))
     static_files = create_static_files_router(
         path="/static",
@@ -89,6 +104,8 @@ def create_admin_app(
             "sessions": Provide(lambda: sessions, sync_to_thread=False),
             "visit": visits(services, sessions),
             "work": Provide(lambda: work, sync_to_thread=False),
+            "oidc": Provide(lambda: provider, sync_to_thread=False),
+            "ask": Provide(lambda: ask, sync_to_thread=False),
             "throttle": Provide(lambda: throttle, sync_to_thread=False),
         },
         exception_handlers=exception_handlers(services, sessions),

@@ -11,6 +11,7 @@ from litestar.response import Redirect, Template
 from litestar.types import ExceptionHandler, ExceptionHandlersMap
 
 from admin_ui.access import SignInNeeded, session_cookie
+from admin_ui.address import elsewhere_of
 from admin_ui.contexts.frame import ErrorPage, SignInPage
 from admin_ui.navigation import PREFIX
 from admin_ui.ports import ConsoleServices
@@ -54,7 +55,8 @@ class _Answers:
         here = request.scope["path"]
         if needed.held is not None:
             session = self._sessions.start()
-            page = SignInPage(self._sessions.csrf_token(session), PREFIX, held=needed.held)
+            token = self._sessions.csrf_token(session)
+            page = SignInPage(token, PREFIX, held=needed.held, elsewhere=elsewhere_of(self._services))
             cookies = [session_cookie(request, self._services, self._sessions, session)]
             return Template(page.template, context={"page": page}, status_code=401, cookies=cookies)
         wanted = f"?next={quote(here)}" if request.method == "GET" and here.rstrip("/") != PREFIX else ""

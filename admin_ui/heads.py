@@ -14,6 +14,7 @@ TABS = (
     ("Models", "/models"),
     ("Limits", "/limits"),
     ("Usage", "/usage"),
+    ("Playground", "/playground"),
     ("Audit log", "/audit"),
 )
 

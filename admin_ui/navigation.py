@@ -31,9 +31,9 @@ ENTRIES = (
     Entry("Limits", "limits", None, of_tenant="/limits"),
     Entry("Usage", "usage", None, of_tenant="/usage"),
     Entry("Nodes", "nodes", "/nodes"),
-    # playground
+    Entry("Playground", "playground", "/playground", of_tenant="/playground"),
     Entry("Audit log", "audit", "/audit", of_tenant="/audit"),
-    # operators
+    Entry("Operators", "operators", "/operators"),
 )
 
 
@@ -48,6 +48,6 @@ def links(operator: OperatorInfo, path: str) -> Sequence[NavLink]:
             (entry, f"{PREFIX}{entry.path}") for entry in ENTRIES if entry.path is not None and entry.needs in rights
         ]
     # The deepest address that the page lies below is where one is.
-    below = [url for _, url in found if f"{path.rstrip('/')}/".startswith(f"{url}/")]
-    here = max(below, key=len, default=None)
+    below = [url for _, url in found if f"{path.rstrip('/')}/".startswith(f"{url}/") and url != PREFIX]
+    here = max(below, key=len, default=path.rstrip("/"))
     return [NavLink(entry.label, url, entry.icon, url == here) for entry, url in found]

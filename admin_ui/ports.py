@@ -1,7 +1,8 @@
 """What the console needs of a running gateway, and nothing more; the composition root's `Services` fits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -60,6 +61,32 @@ class KnowsItself(Protocol):
 
     def report(self) -> Report:
         """How it stands now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiQuestion:
+    """A request to the public API in the name of a tenant, or of one of its keys; who asks has the right to."""
+
+    tenant_id: str
+    key_id: str | None
+    """None: the tenant's own policies hold, and no key's."""
+    path: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAnswer:
+    """What the API said."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By their names in small letters."""
+    body: bytes
+    seconds: float
+
+
+AsksApi = Callable[[ApiQuestion], Awaitable[ApiAnswer]]
+"""Puts a question to the API as if it had come from outside: policies, limits and usage are those of any request."""
 
 
 class ConsoleServices(Protocol):

@@ -32,7 +32,7 @@ class Session(msgspec.Struct, frozen=True):
 class Sessions:
     """Starts and reads sessions under one signing key. `clock` gives Unix seconds.
 
-    Which of them were ended before their time is in the database (`gateway.services.access.sessions`).
+    Those of operators last while the database has them, too (`gateway.services.access.sessions`).
     """
 
     def __init__(self, key: bytes, clock: Callable[[], float]) -> None:
@@ -44,6 +44,11 @@ class Sessions:
     def start(self, operator: str | None = None) -> Session:
         """A new session, of an operator or a visitor."""
         return Session(secrets.token_urlsafe(24), int(self._clock()) + LIFETIME, operator)
+
+    @property
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._clock()
 
     def cookie(self, session: Session) -> str:
         """The cookie's value."""

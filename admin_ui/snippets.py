@@ -4,7 +4,8 @@ Addresses are those that each client wants: OpenAI's SDKs with /v1, Weaviate wit
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,9 @@ SCOPES: dict[Task, str] = {
     "models": "models",
 }
 """What a key must be allowed for each."""
+OPENAI = frozenset({"model", "input", "dimensions"})
+"""What its SDK for Python takes by name."""
+ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]_/-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,11 @@ class Call:
     task: Task
     path: str
     body: dict[str, object] | None
+
+
+def gateway_address(said: str) -> str:
+    """Where clients find the gateway, without a slash at the end; an example's where what is said is no address."""
+    return said.rstrip("/") if ADDRESS.fullmatch(said.rstrip("/")) else "http://localhost:8080"
 
 
 def call_for(task: Task, model: str) -> Call:
@@ -65,6 +74,44 @@ def snippets(url: str, key: str, task: Task, model: str) -> Sequence[Snippet]:
     return (Snippet("curl", "curl", _curl(url, key, call)), *filled)
 
 
+def request_snippets(url: str, call: Call) -> Sequence[Snippet]:
+    """One request as it is, with the key left to the environment."""
+    body = call.body or {}
+    if call.task == "embed":
+        python, node = _openai_python(url, body), _openai_node(url, body)
+    else:
+        python = _httpx(url, "", call).replace('"Bearer "', "f\"Bearer {os.environ['SHOAL_API_KEY']}\"", 1)
+        python = python.replace("import httpx\n", "import os\n\nimport httpx\n", 1)
+        node = _fetch(url, "", call).replace('"Bearer "', "`Bearer ${process.env.SHOAL_API_KEY}`", 1)
+    return (
+        Snippet("curl", "curl", _curl(url, "$SHOAL_API_KEY", call)),
+        Snippet("python", "Python", python),
+        Snippet("node", "Node", node),
+    )
+
+
+def _openai_python(url: str, body: Mapping[str, object]) -> str:
+    own = {name: value for name, value in body.items() if name in OPENAI}
+    ours = {name: value for name, value in body.items() if name not in OPENAI}
+    lines = [f"    {name}={value!r}," for name, value in own.items()]
+    lines += [f"    extra_body={ours!r},"] if ours else []
+    said = "\n".join(lines)
+    return (
+        f"# pip install openai\nimport os\n\nfrom openai import OpenAI\n\n"
+        f'client = OpenAI(base_url="{url}/v1", api_key=os.environ["SHOAL_API_KEY"])\n'
+        f"answer = client.embeddings.create(\n{said}\n)\nprint(answer.data[0].embedding)"
+    )
+
+
+def _openai_node(url: str, body: Mapping[str, object]) -> str:
+    return (
+        f'// npm install openai\nimport OpenAI from "openai";\n\n'
+        f'const client = new OpenAI({{ baseURL: "{url}/v1", apiKey: process.env.SHOAL_API_KEY }});\n'
+        f"const answer = await client.embeddings.create({json.dumps(body, ensure_ascii=False)});\n"
+        "console.log(answer.data[0].embedding);"
+    )
+
+
 def _filled(text: str, said: dict[str, str]) -> str:
     for name, value in said.items():
         text = text.replace(f"<{name}>", value)
@@ -74,12 +121,17 @@ def _filled(text: str, said: dict[str, str]) -> str:
 def _curl(url: str, key: str, call: Call) -> str:
     lines = [f"curl {url}{call.path}", f'-H "Authorization: Bearer {key}"']
     if call.body is not None:
-        lines += ['-H "Content-Type: application/json"', f"-d '{json.dumps(call.body)}'"]
+        lines += ['-H "Content-Type: application/json"', "-d " + _quoted(json.dumps(call.body, ensure_ascii=False))]
     return " \\\n  ".join(lines)
 
 
+def _quoted(text: str) -> str:
+    """In single quotes for a shell, whatever stands in it."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
 def _httpx(url: str, key: str, call: Call) -> str:
-    method, body = ("get", "") if call.body is None else ("post", f"\n    json={json.dumps(call.body)},")
+    method, body = ("get", "") if call.body is None else ("post", f"\n    json={call.body!r},")
     return (
         f'# pip install httpx\nimport httpx\n\nanswer = httpx.{method}(\n    "{url}{call.path}",\n'
         f'    headers={{"Authorization": "Bearer {key}"}},{body}\n)\nprint(answer.json())'
@@ -87,7 +139,7 @@ def _httpx(url: str, key: str, call: Call) -> str:
 
 
 def _fetch(url: str, key: str, call: Call) -> str:
-    body = "" if call.body is None else f"  body: JSON.stringify({json.dumps(call.body)}),\n"
+    body = "" if call.body is None else f"  body: JSON.stringify({json.dumps(call.body, ensure_ascii=False)}),\n"
     method = "GET" if call.body is None else "POST"
     return (
         f'const answer = await fetch("{url}{call.path}", {{\n  method: "{method}",\n'

@@ -3,11 +3,16 @@
 A route's own `opt` says that it is `public`, or which `scope` a key must have for it; an app with a route that says
 neither is not made. The check goes by the headers and the policy snapshot alone: no database, no URL, no Host. Of the
 header spellings that clients use, the first that is there counts.
+
+A caller in this process may vouch for a tenant or a key instead: it puts `Vouched` into the ASGI scope, where no header
+gets. The rules are the same, and nobody needs a secret that is kept as its hash alone.
 """
 
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from litestar import Litestar
 from litestar.routes import HTTPRoute
@@ -29,6 +34,21 @@ NO_KEY = (
 )
 
 
+VOUCHED = "shoal.vouched"
+"""Under this name in the ASGI scope: for whom a caller in this process asks."""
+PLAYGROUND = "playground"
+"""Stands for a key in the usage of what was asked for a tenant without one; no key has such an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """For whom a caller in this process asks, having seen to it that it may."""
+
+    tenant_id: str
+    key_id: str | None = None
+    """None: for the tenant alone, whose grants and limits hold, and no key's."""
+
+
 class KeyCheck:
     """ASGI around every route that Litestar finds; as a Litestar guard it would cost 45 µs more: a handler's copy."""
 
@@ -45,8 +65,12 @@ class KeyCheck:
         call.plain_errors = opt.get("plain_errors", False)
         if not opt.get("public", False):
             call.policies = self._feed.current
-            call.key = authenticate(call.headers, call.policies)
-            self._note_use(call.key.id)
+            vouched: Vouched | None = cast(Mapping[str, Any], scope).get(VOUCHED)
+            if vouched is None:
+                call.key = authenticate(call.headers, call.policies)
+                self._note_use(call.key.id)
+            else:  # nobody used the key itself, so that its last use stays what clients did
+                call.key = vouched_key(vouched, call.policies)
             if (needed := opt.get("scope")) is not None:
                 authorize(call.key, needed)
         await self._app(scope, receive, send)
@@ -92,10 +116,28 @@ def authenticate(headers: Mapping[bytes, bytes], snapshot: PolicySnapshot) -> Ke
     stored = entry.secret_sha256 if entry is not None else bytes(32)
     if not hmac.compare_digest(hash_secret(secret), stored) or entry is None:
         raise _incorrect(f"sk-shoal-{key_id}-***")
+    return _usable(entry)
+
+
+def vouched_key(vouched: Vouched, snapshot: PolicySnapshot) -> KeyEntry:
+    """The key that somebody vouches for, or one that stands for the tenant alone. Raises as `authenticate` does."""
+    tenant = snapshot.tenants.get(vouched.tenant_id)
+    if tenant is None:
+        raise AuthenticationFailed("There is no such tenant, or not yet on this gateway.", code="invalid_api_key")
+    if vouched.key_id is None:
+        return _usable(KeyEntry(PLAYGROUND, PLAYGROUND, b"", tenant, None, revoked=False, grants=(), limits=()))
+    entry = snapshot.keys.get(vouched.key_id)
+    if entry is None or entry.tenant.id != tenant.id:
+        raise _incorrect(f"sk-shoal-{vouched.key_id}-***", "The tenant has no such key, or not yet on this gateway.")
+    return _usable(entry)
+
+
+def _usable(entry: KeyEntry) -> KeyEntry:
+    """The key, if it works now."""
     if entry.revoked:
-        raise _incorrect(f"sk-shoal-{key_id}-***", "It was revoked.")
+        raise _incorrect(f"sk-shoal-{entry.id}-***", "It was revoked.")
     if entry.expires_at is not None and entry.expires_at <= datetime.now(UTC):
-        raise _incorrect(f"sk-shoal-{key_id}-***", "It has expired.")
+        raise _incorrect(f"sk-shoal-{entry.id}-***", "It has expired.")
     if entry.tenant.suspended:
         raise TenantSuspended(
             "Your account is suspended; please ask the operator of this service.", code="tenant_suspended"

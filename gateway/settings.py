@@ -15,6 +15,34 @@ MAX_HEAD = 64 * 1024
 CONNECTION_MEMORY = 1024**3
 
 
+OperatorRole = Literal["admin", "viewer", "tenant_admin"]
+
+
+@dataclass(frozen=True, slots=True)
+class OidcRole:
+    """Who has this value in the claim has this role."""
+
+    value: str
+    """`*`: whoever the provider vouches for."""
+    role: OperatorRole
+    tenant: str | None = None
+    """Of a tenant admin: by name or id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcSettings:
+    """An OpenID provider where operators may sign in."""
+
+    issuer: str
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    """None: a public client, which PKCE alone guards."""
+    claim: str = "groups"
+    """What roles go by; with dots, a claim within another."""
+    roles: tuple[OidcRole, ...] = ()
+    """The first that fits counts; who has none of them stays outside."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
     """Everything that an operator may choose about a gateway process."""
@@ -77,6 +105,8 @@ class GatewaySettings:
     """That the files of one tenant may take together."""
     public_url: str | None = None
     """Where browsers find the console, if not where it listens: `https://shoal.example.org`, a proxy's address."""
+    oidc: OidcSettings | None = None
+    """Where operators may sign in besides by password."""
     console_hosts: tuple[str, ...] = ()
     """Host names at which the console answers; none: at any."""
     trusted_proxies: tuple[str, ...] = ()

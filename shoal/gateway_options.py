@@ -13,6 +13,7 @@ from gateway.settings import (
 )
 from shoal.data_folder import DataFolder
 from shoal.observation import Observation
+from shoal.oidc_options import OidcClaim, OidcClientId, OidcClientSecret, OidcIssuer, OidcRoles, oidc_of
 from shoal.option_values import database_at, files_at, parse_pool_patience, spool_at
 from shoal.options import (
     DATA_DIR,
@@ -73,6 +74,11 @@ class GatewayOptions:
     redis_url: RedisUrl = None
     quota_outage: QuotaOutageRule = "deny"
     public_url: PublicUrl = None
+    oidc_issuer: OidcIssuer = None
+    oidc_client_id: OidcClientId = None
+    oidc_client_secret: OidcClientSecret = None
+    oidc_claim: OidcClaim = "groups"
+    oidc_role: OidcRoles = None
     console_host: ConsoleHosts = None
     trusted_proxy: TrustedProxies = None
     session_key: SessionKey = None
@@ -124,6 +130,9 @@ class GatewayOptions:
             redis_url=self.redis_url,
             quota_outage=self.quota_outage,
             public_url=self.public_url,
+            oidc=oidc_of(
+                self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret, self.oidc_claim, self.oidc_role
+            ),
             console_hosts=tuple(self.console_host or ()),
             trusted_proxies=tuple(self.trusted_proxy or ()),
             secret_key=folder.secret_key(self.secret_key),

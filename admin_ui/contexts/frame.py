@@ -86,6 +86,8 @@ class SignInPage:
     name: str = ""
     problem: str | None = None
     held: HeldForm | None = None
+    elsewhere: str | None = None
+    """Where one may sign in besides; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

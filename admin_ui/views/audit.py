@@ -19,7 +19,7 @@ from gateway.errors import NotFound
 from gateway.services.register.audit import AuditEntry, EventFilter, list_events, list_tenant_events
 from gateway.services.register.tenants import TenantInfo, find_tenant, tenant_names
 
-ABOUT = ("tenant", "key", "grant", "quota", "model", "alias", "upstream", "operator", "token")
+ABOUT = ("tenant", "key", "grant", "quota", "model", "alias", "upstream", "operator", "token", "session")
 """The kinds of things that events are about."""
 FIELDS = ("about", "actor", "target", "from", "until")
 

@@ -1,6 +1,5 @@
 """API keys: listed, made, shown once, changed, rotated and revoked."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +24,7 @@ from admin_ui.forms import Form
 from admin_ui.heads import head_of, key_head_of, key_url, tenant_url
 from admin_ui.paging import page_of
 from admin_ui.snippets import SCOPES as TASK_SCOPES
-from admin_ui.snippets import Task, snippets
+from admin_ui.snippets import Task, gateway_address, snippets
 from admin_ui.views.allowlist import matches_of
 from admin_ui.views.limits import limit_lines
 from admin_ui.visit import Answer, Visit, Visiting
@@ -57,7 +56,6 @@ OVERLAPS = (
 )
 OVERLAP_NAMES = tuple(name for name, _ in OVERLAPS)
 PLACEHOLDER = "MODEL"
-ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]_/-]+")
 
 
 @get("/tenants/{tenant:str}/keys", opt=needs("tenant.look"))
@@ -303,8 +301,7 @@ def _example(models: Sequence[ModelEntry], scopes: Sequence[str] | None) -> tupl
 
 def _public_url(visit: Visit) -> str:
     """Where clients find the gateway: as its operator says, else as this request found it."""
-    said = visit.services.settings.public_url or str(visit.request.base_url)
-    return said.rstrip("/") if ADDRESS.fullmatch(said.rstrip("/")) else "http://localhost:8080"
+    return gateway_address(visit.services.settings.public_url or str(visit.request.base_url))
 
 
 ROUTES = (

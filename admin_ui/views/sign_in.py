@@ -1,6 +1,5 @@
 """Signing in and out."""
 
-import time
 from math import ceil
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from litestar.params import Body, FromQuery, SkipValidation
 from litestar.response import Redirect, Template
 
 from admin_ui.access import PUBLIC, needs, safe_next, session_cookie
-from admin_ui.address import caller
+from admin_ui.address import caller, elsewhere_of
 from admin_ui.contexts.frame import HeldForm, SignInPage
 from admin_ui.held import go_on
 from admin_ui.navigation import PREFIX
@@ -22,7 +21,9 @@ from admin_ui.sessions import COOKIE, Session, Sessions
 from admin_ui.throttle import SignInThrottle
 from admin_ui.visit import shell_of
 from gateway.services.access import operators
-from gateway.services.access.sessions import end_session, forget_ended
+from gateway.services.access.operators import OperatorInfo
+from gateway.services.access.sessions import begin_session
+from gateway.services.access.sessions import sign_out as end_own_session
 from gateway.services.register.names import known_spelling
 
 WRONG = "That name and password do not belong together."
@@ -53,7 +54,7 @@ async def show_sign_in(
 ) -> Template:
     """The form, in the browser's session or a new visitor's."""
     session = request.auth or sessions.start()
-    page = SignInPage(sessions.csrf_token(session), safe_next(next))
+    page = SignInPage(sessions.csrf_token(session), safe_next(next), elsewhere=elsewhere_of(services))
     return Template(
         page.template, context={"page": page}, cookies=[session_cookie(request, services, sessions, session)]
     )
@@ -74,15 +75,15 @@ async def sign_in(
     log = structlog.get_logger("shoal.console").bind(address=address)
     if wait := await throttle.admit(name, address):
         log.warning("sign-in throttled")
-        return _again(request, sessions, data, 429, f"Too many tries. Try again in {ceil(wait)} s.", wait)
+        return _again(request, services, sessions, data, 429, f"Too many tries. Try again in {ceil(wait)} s.", wait)
     async with throttle.checking, services.database.reading() as db_session:
         operator = await operators.verify_operator(db_session, name, data.password)
-    if operator is None:
+    session = None if operator is None else await begin(request, services, sessions, operator)
+    if operator is None or session is None:
         log.warning("sign-in refused")
-        return _again(request, sessions, data, 401, WRONG)
+        return _again(request, services, sessions, data, 401, WRONG)
     await throttle.forgive(name, address)
     log.info("signed in", operator=operator.name)
-    session = sessions.start(operator.name)
     cookies = [session_cookie(request, services, sessions, session)]
     if data.held is None:
         return Redirect(safe_next(data.next), status_code=303, cookies=cookies)
@@ -94,26 +95,53 @@ async def sign_in(
 
 @post("/sign-out", opt=needs("own.look"))
 async def sign_out(
-    request: Request[Any, Session, Any], services: NamedDependency[SkipValidation[ConsoleServices]]
+    request: Request[Any, Session, Any],
+    services: NamedDependency[SkipValidation[ConsoleServices]],
+    sessions: NamedDependency[SkipValidation[Sessions]],
 ) -> Response[Any]:
     """End the session on every gateway and for every copy of its cookie."""
     async with services.database.transaction() as db_session:
-        await end_session(db_session, request.auth.id, request.auth.expires)
-        await forget_ended(db_session, time.time())
+        await end_own_session(db_session, request.auth.id, sessions.now)
     answer: Response[Any] = Redirect(f"{PREFIX}/sign-in", status_code=303)
     answer.delete_cookie(COOKIE, path=PREFIX)
     return answer
 
 
+async def begin(
+    request: Request[Any, Any, Any], services: ConsoleServices, sessions: Sessions, operator: OperatorInfo
+) -> Session | None:
+    """A new session of the operator; None where they were changed while their password was looked at."""
+    session = sessions.start(operator.name)
+    async with services.database.transaction() as db_session:
+        begun = await begin_session(
+            db_session,
+            operator,
+            session.id,
+            start=sessions.now,
+            end=session.expires,
+            address=caller(request, services),
+            agent=request.headers.get("user-agent", ""),
+        )
+    return session if begun else None
+
+
 def _again(
     request: Request[Any, Session, Any],
+    services: ConsoleServices,
     sessions: Sessions,
     data: SignInForm,
     status: int,
     problem: str,
     wait: float | None = None,
 ) -> Response[Any]:
-    page = SignInPage(sessions.csrf_token(request.auth), safe_next(data.next), data.name[:100], problem, data.held)
+    page = SignInPage(
+        csrf_token=sessions.csrf_token(request.auth),
+        next=safe_next(data.next),
+        name=data.name[:100],
+        problem=problem,
+        held=data.held,
+        elsewhere=elsewhere_of(services),
+    )
     headers = {"retry-after": str(ceil(wait))} if wait else {}
     return Template(page.template, context={"page": page}, status_code=status, headers=headers)
 

@@ -1,31 +1,53 @@
-"""What the console must know on every gateway: sessions that were ended, and how often somebody tried to sign in."""
+"""What the console must know on every gateway: who is signed in, and how often somebody tried to sign in."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gateway.db.tables import EndedSession, SignInTry
+from gateway.db.tables import ConsoleSession, SignInTry
 from gateway.db.upserts import insert_into
 
 
-async def end_session(session: AsyncSession, session_id: str, expires_at: datetime) -> None:
-    """Note that a session has ended; again: nothing changes."""
-    row = insert_into(session, EndedSession).values(id=session_id, expires_at=expires_at)
-    await session.execute(row.on_conflict_do_nothing())
+async def console_session(session: AsyncSession, session_id: str) -> ConsoleSession | None:
+    """One session."""
+    return await session.get(ConsoleSession, session_id)
 
 
-async def has_ended(session: AsyncSession, session_id: str) -> bool:
-    """Whether the session was ended."""
-    return await session.get(EndedSession, session_id) is not None
+async def console_sessions(session: AsyncSession, operator: str) -> Sequence[ConsoleSession]:
+    """Those of an operator, the newest first."""
+    latest = col(ConsoleSession.started_at).desc(), col(ConsoleSession.id)
+    return (
+        await session.scalars(select(ConsoleSession).where(col(ConsoleSession.operator) == operator).order_by(*latest))
+    ).all()
 
 
-async def forget_ended(session: AsyncSession, now: datetime) -> None:
-    """Delete sessions that would be over by now anyway."""
-    over = select(col(EndedSession.id)).where(col(EndedSession.expires_at) <= now).with_for_update(skip_locked=True)
-    await session.execute(delete(EndedSession).where(col(EndedSession.id).in_(over)))
+async def count_sessions(session: AsyncSession, now: datetime) -> Mapping[str, int]:
+    """How many each operator has that are not over."""
+    operator = col(ConsoleSession.operator)
+    counted = select(operator, func.count()).where(col(ConsoleSession.expires_at) > now).group_by(operator)
+    return {row[0]: row[1] for row in await session.execute(counted)}
+
+
+async def end_sessions(session: AsyncSession, ids: Sequence[str]) -> int:
+    """Delete these sessions. Returns how many there were."""
+    ended = delete(ConsoleSession).where(col(ConsoleSession.id).in_(ids)).returning(col(ConsoleSession.id))
+    return len((await session.execute(ended)).all())
+
+
+async def end_other_sessions(session: AsyncSession, operator: str, keep: str | None) -> None:
+    """Delete all sessions of an operator but one."""
+    ended = delete(ConsoleSession).where(col(ConsoleSession.operator) == operator)
+    await session.execute(ended if keep is None else ended.where(col(ConsoleSession.id) != keep))
+
+
+async def forget_sessions(session: AsyncSession, now: datetime) -> None:
+    """Delete those that are over."""
+    identity = col(ConsoleSession.id)
+    over = select(identity).where(col(ConsoleSession.expires_at) <= now).with_for_update(skip_locked=True)
+    await session.execute(delete(ConsoleSession).where(identity.in_(over)))
 
 
 async def lock_tries(session: AsyncSession, subjects: Sequence[bytes], now: float) -> Mapping[bytes, float]:

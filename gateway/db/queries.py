@@ -169,6 +169,11 @@ async def operator(session: AsyncSession, name: str) -> Operator | None:
     return await session.get(Operator, name)
 
 
+async def operator_of_subject(session: AsyncSession, subject: str) -> Operator | None:
+    """The operator who signs in elsewhere as this."""
+    return (await session.scalars(select(Operator).where(col(Operator.subject) == subject))).one_or_none()
+
+
 async def operator_tokens(session: AsyncSession, operator: str | None) -> Sequence[OperatorToken]:
     """The tokens of one operator, or of all; oldest first."""
     chosen = select(OperatorToken).order_by(col(OperatorToken.created_at), col(OperatorToken.id))

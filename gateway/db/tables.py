@@ -197,6 +197,8 @@ class Operator(Row, table=True):
     tenant_id: str | None = Field(default=None, foreign_key="tenant.id", ondelete="CASCADE")
     version: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
+    subject: str | None = Field(default=None, index=True, unique=True)
+    """Who it is at the provider where they sign in; None: they have a password here."""
 
 
 class OperatorToken(Row, table=True):
@@ -215,13 +217,19 @@ class OperatorToken(Row, table=True):
     last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class EndedSession(Row, table=True):
-    """A console session that was signed out before its time: no gateway accepts it any more."""
+class ConsoleSession(Row, table=True):
+    """An operator's session at the console, while it lasts: without its row no gateway accepts it."""
 
-    __tablename__: ClassVar[str] = "ended_session"
+    __tablename__: ClassVar[str] = "console_session"
 
     id: str = Field(primary_key=True)
+    operator: str = Field(foreign_key="operator.name", ondelete="CASCADE", index=True)
+    started_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    address: str
+    """Where it was begun from."""
+    agent: str
+    """By what, in the browser's own words."""
 
 
 class SignInTry(Row, table=True):

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,11 @@ class Console:
     def become(self, operator: str) -> str:
         """Carry the cookie of an operator who has signed in; returns the session's CSRF token."""
         session = self.sessions.start(operator)
+        began, ends = (datetime.fromtimestamp(at, UTC) for at in (self.clock.now, session.expires))
+        row = (session.id, operator, *(f"{at:%Y-%m-%d %H:%M:%S.%f}" for at in (began, ends)), "192.0.2.9", "a test")
+        with closing(sqlite3.connect(self.services.database.file)) as database:
+            database.execute("INSERT INTO console_session VALUES (?, ?, ?, ?, ?, ?)", row)
+            database.commit()
         self.client.cookies.set(COOKIE, self.sessions.cookie(session))
         return self.sessions.csrf_token(session)
 
@@ -173,11 +179,16 @@ def console_at(database_url: str) -> Iterator[Callable[..., Console]]:
     opened: list[TestClient] = []
 
     def open_at(
-        base_url: str = "http://console.test", *, peer: str = "192.0.2.200", inspect: Any = None, **settings: Any
+        base_url: str = "http://console.test",
+        *,
+        peer: str = "192.0.2.200",
+        inspect: Any = None,
+        ask: Any = None,
+        **settings: Any,
     ) -> Console:
         chosen = GatewaySettings(database_url=database_url, **settings)
         services, clock = FakeServices(Database.open(database_url), chosen), Clock()
-        app = create_admin_app(services, session_key=KEY, clock=clock, inspect=inspect)
+        app = create_admin_app(services, session_key=KEY, clock=clock, inspect=inspect, ask=ask)
         app.on_shutdown.append(services.database.close)
         handle = app.asgi_handler
         app.asgi_handler = lambda scope, *rest: handle({**scope, "client": (peer, 1)}, *rest)

@@ -39,11 +39,13 @@ WELCOME = re.compile(r"^ +operator \S+, password \S+$|^  API key   \S+$|^  expor
 """The lines in which the first start of `serve` does."""
 CREATES = re.compile(
     r"/admin/api/v1/(?:tokens|operators|operators/[^/]+/password)"
+    r"|/admin/operators(?:/at/[^/]+/(?:password|tokens))?"
     r"|/admin/(?:api/v1/)?tenants/[^/]+/keys(?:/[^/]+/rotation)?"
 )
 """Where the admin API and the console do, in the body of the reply to a change that was made."""
 GIVEN = {
     "SHOAL_ENGINE_SECRET", "SHOAL_METRICS_KEY", "SHOAL_SESSION_KEY", "SHOAL_SECRET_KEY", "SHOAL_UPSTREAM_KEY",
+    "SHOAL_OIDC_CLIENT_SECRET",
 }  # fmt: skip
 """Variables by which a process is told one."""
 KEPT = {"runtime.json", "session.key", "secret.key"}

@@ -4,8 +4,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import typer
 
-from gateway.settings import GatewaySettings
+from gateway.settings import GatewaySettings, OidcRole, OidcSettings
 from shoal.cli import load
 from shoal.data_folder import DataFolder
 from shoal.gateway_options import GatewayOptions
@@ -40,6 +41,12 @@ SAID = {
 }
 
 
+OIDC = (
+    *("--oidc-issuer", "https://login.example.org/x", "--oidc-client-id", "shoal", "--oidc-client-secret", "hunter2"),
+    *("--oidc-claim", "roles", "--oidc-role", "a=b=admin", "--oidc-role", "acme=tenant_admin:Acme: Ltd"),
+)
+
+
 @pytest.fixture
 def settings(tmp_path):
     def said(command: str, *words: str) -> GatewaySettings:
@@ -59,6 +66,40 @@ def test_all_that_is_said_arrives_and_what_is_not_said_stays(settings, command) 
         assert getattr(plain, name) != value, f"{name} says nothing here: it is that without being said"
     others = {field.name for field in fields(GatewaySettings)} - {name for _, name, _ in SAID.values()}
     assert {name for name in others if getattr(every, name) != getattr(plain, name)} == set()
+
+
+@pytest.mark.parametrize("command", ["serve", "gateway"])
+def test_a_provider_arrives_whole(settings, command) -> None:
+    found = settings(command, *OIDC).oidc
+    assert found == OidcSettings(
+        issuer="https://login.example.org/x",
+        client_id="shoal",
+        client_secret="hunter2",
+        claim="roles",
+        roles=(OidcRole("a=b", "admin"), OidcRole("acme", "tenant_admin", "Acme: Ltd")),
+    )
+    assert "hunter2" not in repr(found)
+    assert settings(command).oidc is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        OIDC[2:],
+        OIDC[:2],
+        OIDC[:4],
+        ("--oidc-issuer", "http://login.example.org", *OIDC[2:]),
+        ("--oidc-issuer", "login.example.org", *OIDC[2:]),
+        (*OIDC, "--oidc-role", "ops"),
+        (*OIDC, "--oidc-role", "ops=king"),
+        (*OIDC, "--oidc-role", "=admin"),
+        (*OIDC, "--oidc-role", "acme=tenant_admin"),
+        (*OIDC, "--oidc-role", "ops=admin:acme"),
+    ],
+)
+def test_half_a_provider_is_none(settings, words) -> None:
+    with pytest.raises(typer.BadParameter):
+        settings("gateway", *words)
 
 
 def test_secrets_among_the_options_are_in_no_text() -> None:

@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.db import queries
+from gateway.db import console_rows, queries
 from gateway.db.tables import Operator
 from gateway.errors import Conflict, NotFound, RequestError
 from gateway.services.ids import ALPHABET
@@ -41,6 +41,8 @@ class OperatorInfo:
     tenant_id: str | None = None
     """The one tenant that this operator may see; None: all."""
     version: int = 1
+    outside: bool = False
+    """Signs in elsewhere, and has no password here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,7 @@ async def create_operator(
     name = checked_name(name, "operator")
     if "/" in name:
         raise RequestError(f"The operator name {name!r} has a slash, which no address could name.", param="name")
-    checked_role = _role(role)
-    if (checked_role == "tenant_admin") != (tenant is not None):
-        raise RequestError(
-            "An operator with the role tenant_admin is of one tenant, and no other role is; give both or neither.",
-            param="tenant",
-        )
+    checked_role = _checked_role(role, tenant)
     password, password_hash = await _password(password)
     await begin_change(session)
     if await queries.operator(session, name) is not None:
@@ -87,16 +84,46 @@ async def create_operator(
     return CreatedOperator(name, checked_role, password, tenant_id, row.version)
 
 
+async def set_role(
+    session: AsyncSession, actor: Actor, name: str, *, role: str, tenant: str | None = None, version: int | None = None
+) -> OperatorInfo:
+    """What an operator may do from now on, with tokens and open sessions, too. `tenant` is that of a tenant_admin."""
+    checked_role = _checked_role(role, tenant)
+    await begin_change(session)
+    row = await operator_row(session, name)
+    check_version(row, version)
+    tenant_id = None if tenant is None else (await tenant_row(session, tenant)).id
+    if (row.role, row.tenant_id) != (checked_role, tenant_id):
+        before = {"role": row.role, "tenant": row.tenant_id}
+        row.role, row.tenant_id = checked_role, tenant_id
+        count_change(row)
+        record(session, actor, "operator.role", row.name, before=before, after={"role": role, "tenant": tenant_id})
+        await session.flush()
+    return operator_info(row)
+
+
 async def set_password(
-    session: AsyncSession, actor: Actor, name: str, *, password: str | None = None, version: int | None = None
+    session: AsyncSession,
+    actor: Actor,
+    name: str,
+    *,
+    password: str | None = None,
+    version: int | None = None,
+    keep_session: str | None = None,
 ) -> CreatedOperator:
-    """Another password, in place of one that is lost or known to others; without a `password` a random one is made."""
+    """Another password, in place of one that is lost or known to others; without a `password` a random one is made.
+
+    Whoever signed in by the old one is out at once: every session at the console ends, but the one to be kept.
+    """
     password, password_hash = await _password(password)
     await begin_change(session)
     row = await operator_row(session, name)
     check_version(row, version)
+    if row.subject is not None:
+        raise Conflict(f"'{row.name}' signs in elsewhere and has no password here.", param="operator")
     row.password_hash = password_hash
     count_change(row)
+    await console_rows.end_other_sessions(session, row.name, keep_session)
     record(session, actor, "operator.password", row.name)
     await session.flush()
     return CreatedOperator(row.name, _role(row.role), password, row.tenant_id, row.version)
@@ -119,6 +146,8 @@ async def verify_operator(session: AsyncSession, name: str, password: str) -> Op
     """The operator whose name and password these are, or None. Takes as long for a name that nobody has."""
     spelling = known_spelling(name)
     row = None if spelling is None else await queries.operator(session, spelling)
+    if row is not None and row.subject is not None:  # by a password nobody is let in who has none
+        row = None
     kept = _NOBODY if row is None else row.password_hash
     right = len(password) <= LONGEST_PASSWORD and await asyncio.to_thread(_matches, kept, password)
     return operator_info(row) if row is not None and right else None
@@ -167,6 +196,16 @@ def _matches(password_hash: str, password: str) -> bool:
         return False
 
 
+def _checked_role(text: str, tenant: str | None) -> Role:
+    role = _role(text)
+    if (role == "tenant_admin") != (tenant is not None):
+        raise RequestError(
+            "An operator with the role tenant_admin is of one tenant, and no other role is; give both or neither.",
+            param="tenant",
+        )
+    return role
+
+
 def _role(text: str) -> Role:
     for role in ROLES:
         if role == text:
@@ -176,4 +215,4 @@ def _role(text: str) -> Role:
 
 def operator_info(row: Operator) -> OperatorInfo:
     """A row as others may see it."""
-    return OperatorInfo(row.name, _role(row.role), row.created_at, row.tenant_id, row.version)
+    return OperatorInfo(row.name, _role(row.role), row.created_at, row.tenant_id, row.version, row.subject is not None)

@@ -1,12 +1,26 @@
 import asyncio
+from functools import partial
 
 import pytest
 from sqlalchemy import text
 
-from gateway.services.access.sessions import end_session, forget_ended, has_ended
+from gateway.errors import Conflict, RequestError
+from gateway.services.access.operators import create_operator, find_operator, remove_operator, set_password, set_role
+from gateway.services.access.sessions import (
+    begin_session,
+    count_sessions,
+    end_sessions,
+    find_session_operator,
+    list_sessions,
+    reference,
+    sign_out,
+)
 from gateway.services.access.sign_in_tries import Allowance, count_try, forget_tries, forgive_try
+from gateway.services.register.audit import Actor, list_events
+from gateway.services.register.tenants import create_tenant
 
 pytestmark = pytest.mark.anyio
+ACTOR = Actor("test", "here")
 NOW = 1_800_000_000.0
 COUNTS = ((b"a" * 32, Allowance(3, 60.0)), (b"b" * 32, Allowance(10, 10.0)))
 
@@ -20,15 +34,63 @@ def change(database):
     return call
 
 
-async def test_an_ended_session_stays_ended_until_it_would_be_over(change, read) -> None:
-    assert not await read(has_ended, "one")
-    for _ in range(2):
-        await change(end_session, "one", NOW + 100)
-    await change(forget_ended, NOW + 99)
-    assert await read(has_ended, "one")
-    assert not await read(has_ended, "another")
-    await change(forget_ended, NOW + 100)
-    assert not await read(has_ended, "one")
+@pytest.fixture
+async def ada(change):
+    """An operator with the sessions `one` and `two`, of an hour each, as they were when these began."""
+    made = await change(create_operator, ACTOR, "ada")
+    ada = await change(find_operator, made.name)
+    for name in ("one", "two"):
+        assert await change(partial(begin_session, start=NOW, end=NOW + 3600), ada, name)
+    return ada
+
+
+async def test_a_session_lasts_until_it_is_ended(ada, change, read) -> None:
+    assert await read(find_session_operator, "one", "ada") == ada
+    assert await read(find_session_operator, "one", "eve") is None
+    await change(sign_out, "one", NOW)
+    assert await read(find_session_operator, "one", "ada") is None
+    assert [one.ref for one in await read(list_sessions, "ada", NOW)] == [reference("two")]
+    assert await read(list_sessions, "ada", NOW + 3600) == []
+    assert (await read(count_sessions, NOW), await read(count_sessions, NOW + 3600)) == ({"ada": 1}, {})
+    assert await change(end_sessions, ACTOR, "ada") == 1
+    assert await change(end_sessions, ACTOR, "ada") == 0
+
+
+async def test_another_password_ends_all_sessions_but_the_one_to_be_kept(ada, change, read) -> None:
+    await change(partial(set_password, keep_session="two"), ACTOR, "ada")
+    assert [one.ref for one in await read(list_sessions, "ada", NOW)] == [reference("two")]
+    await change(set_password, ACTOR, "ada")
+    assert await read(list_sessions, "ada", NOW) == []
+
+
+async def test_nobody_gets_in_by_a_password_that_was_changed_meanwhile(ada, change) -> None:
+    await change(set_password, ACTOR, "ada")
+    assert not await change(partial(begin_session, start=NOW, end=NOW + 3600), ada, "three")
+
+
+async def test_who_comes_after_somebody_of_the_same_name_has_no_session_of_theirs(ada, change, read) -> None:
+    await change(remove_operator, ACTOR, "ada")
+    await change(create_operator, ACTOR, "ada")
+    assert await read(find_session_operator, "one", "ada") is None
+
+
+async def test_sessions_that_are_over_are_forgotten_when_somebody_signs_out(ada, change, database) -> None:
+    await change(sign_out, "one", NOW + 3600)
+    async with database.reading() as session:
+        assert (await session.execute(text("SELECT count(*) FROM console_session"))).scalar() == 0
+
+
+async def test_a_role_is_changed_with_its_tenant_and_stands_in_the_log(ada, change) -> None:
+    await change(create_tenant, ACTOR, "acme")
+    with pytest.raises(RequestError, match="give both or neither"):
+        await change(partial(set_role, role="tenant_admin"), ACTOR, "ada")
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        await change(partial(set_role, role="viewer", version=9), ACTOR, "ada")
+    changed = await change(partial(set_role, role="tenant_admin", tenant="acme"), ACTOR, "ada")
+    assert (changed.role, changed.version) == ("tenant_admin", 2)
+    assert (await change(partial(set_role, role="tenant_admin", tenant="acme"), ACTOR, "ada")).version == 2
+    [event] = [one for one in await change(partial(list_events, limit=9)) if one.action == "operator.role"]
+    assert (event.before, event.after["role"]) == ({"role": "admin", "tenant": None}, "tenant_admin")
 
 
 async def test_tries_count_in_all_or_none(change) -> None:
