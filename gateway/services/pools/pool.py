@@ -44,11 +44,6 @@ class Pool:
         return name in self._nodes
 
     @property
-    def demand(self) -> int:
-        """Requests that wait for a node, and requests at nodes."""
-        return self.waiting + self.in_flight
-
-    @property
     def healthy(self) -> int:
         """Nodes that take requests."""
         return self._fleet.healthy

@@ -205,7 +205,7 @@ def test_a_stream_takes_a_place_of_concurrency_until_it_ends(gateway, upstream):
         stream = client.chat.completions.create(model=model, messages=ASK, stream=True)
         assert next(stream).choices[0].delta.content == WORDS[0]
         pool = gateway.services.nodes.pools["up-openai-held"]
-        assert (pool.in_flight, pool.demand) == (1, 1)
+        assert (pool.waiting, pool.in_flight) == (0, 1)
         refused = chat(gateway, caller, model, stream=True)
         assert (refused.status_code, refused.json()["error"]["type"]) == (429, "concurrency")
         for _ in WORDS:

@@ -160,10 +160,10 @@ def test_lookups_hurry_while_somebody_waits(at_port, fake_engine, until, monkeyp
                 await until(lambda: zone.lookups == 1)
                 waiting = asyncio.create_task(fleet.embed())
                 await until(lambda: fleet.pool.waiting == 1)
-                assert fleet.pool.demand == 1
+                assert fleet.pool.waiting + fleet.pool.in_flight == 1
                 zone.addresses = ["127.0.0.1"]
                 assert (await asyncio.wait_for(waiting, 5)).token_counts == [3]
-                assert fleet.pool.demand == 0
+                assert fleet.pool.waiting + fleet.pool.in_flight == 0
 
     asyncio.run(run())
 

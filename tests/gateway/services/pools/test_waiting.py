@@ -17,12 +17,12 @@ def test_requests_for_a_pool_without_nodes_are_demand_from_the_first_moment_and_
             waiting = [asyncio.create_task(fleet.embed("__sleep 0.2__")) for _ in range(3)]
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            assert (fleet.pool.waiting, fleet.pool.in_flight, fleet.pool.demand) == (3, 0, 3)
+            assert (fleet.pool.waiting, fleet.pool.in_flight) == (3, 0)
             fleet.nodes.set_pool("default", [Member("one", engine.url, fleet.engines)])
             await until(lambda: fleet.pool.in_flight == 3)
-            assert (fleet.pool.waiting, fleet.pool.demand) == (0, 3)
+            assert (fleet.pool.waiting, fleet.pool.in_flight) == (0, 3)
             await asyncio.gather(*waiting)
-            assert fleet.pool.demand == 0
+            assert fleet.pool.waiting + fleet.pool.in_flight == 0
 
     asyncio.run(run())
 
@@ -34,7 +34,7 @@ def test_callers_who_leave_stop_counting(following, until):
             await until(lambda: fleet.pool.waiting == 1)
             waiting.cancel()
             await asyncio.wait([waiting])
-            assert fleet.pool.demand == 0
+            assert fleet.pool.waiting + fleet.pool.in_flight == 0
 
     asyncio.run(run())
 
@@ -110,7 +110,7 @@ def test_a_stream_counts_until_its_end_and_is_not_begun_anew(following, fake_eng
 
             async with fleet.nodes.streaming("default", "m", begin) as reply:
                 assert reply == "first piece"
-                assert (fleet.pool.in_flight, fleet.pool.demand) == (1, 1)
+                assert (fleet.pool.waiting, fleet.pool.in_flight) == (0, 1)
             assert fleet.pool.in_flight == 0
             with pytest.raises(RuntimeError):
                 async with fleet.nodes.streaming("default", "m", begin):
