@@ -25,7 +25,7 @@ check: $(VENV)/.test-tools
 	$(BIN)/lint-imports
 
 pytest: $(VENV)/.test-tools $(NODE)/node_modules test-servers
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: $(VENV)/.test-tools
 	$(BIN)/ruff format .

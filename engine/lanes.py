@@ -6,8 +6,8 @@
   of each: neither lane waits for more of the other than that.
 - Nothing is earned or spent while only one lane waits: the device is never idle, and no share is saved up.
 - A running batch is not interrupted, so an interactive item may find one bulk batch ahead of it on every worker. Bulk
-  batches are therefore small while interactive work comes in (a SMALL-th of the budget), and grow to the full one
-  while none does.
+  batches are therefore short while interactive work comes in (SHORT seconds at the measured speed, a SMALL-th of the
+  budget at most), and grow to the full one while none does.
 """
 
 from engine.protocol import Lane
@@ -17,12 +17,18 @@ BULK_SHARE = 0.1
 SMALL = 4
 """What divides a batch's budget for bulk work among interactive work."""
 
+SHORT = 0.025
+"""Seconds that a batch of bulk work may take among interactive work: less than people notice."""
+
+LEAST_TOKENS = 64
+"""Below this a batch costs the same whatever is in it, so a slow device's bulk work is not cut smaller."""
+
 RAMP = 8
 """A bulk batch may be as big as an eighth of the bulk work that was done since interactive work last came in."""
 
 
 class LaneShare:
-    """Decides by token counts alone."""
+    """Decides by token counts and the speed at which they go."""
 
     def __init__(self, batch_tokens: int, bulk_share: float = BULK_SHARE) -> None:
         if not 0 < bulk_share < 1:
@@ -32,6 +38,11 @@ class LaneShare:
         self._earning = bulk_share / (1 - bulk_share)
         self._credit = 0.0
         self._undisturbed = RAMP * batch_tokens
+        self._short = batch_tokens
+
+    def measured(self, tokens_per_second: float) -> None:
+        """How fast one worker runs batches now."""
+        self._short = max(round(SHORT * tokens_per_second), LEAST_TOKENS)
 
     def next(self, *, interactive: int, bulk: int) -> Lane | None:
         """Whose turn it is, from the tokens that wait in each lane; None where nothing does."""
@@ -43,7 +54,8 @@ class LaneShare:
         """Tokens of the lane's next batch at most."""
         if lane == "interactive":
             return self._batch_tokens
-        return min(max(self._undisturbed // RAMP, self._batch_tokens // SMALL, 1), self._batch_tokens)
+        small = min(self._batch_tokens // SMALL, self._short)
+        return min(max(self._undisturbed // RAMP, small, 1), self._batch_tokens)
 
     def part(self, lane: Lane, *, other_waits: bool) -> float:
         """Of the device's speed, what the lane can count on."""

@@ -279,6 +279,7 @@ class Scheduler:
             )
         record = BatchRecord(len(batch.items), batch.tokens, self._clock() - started, batch.lane)
         self._speed.add(record)
+        self._share.measured(self._speed.tokens_per_second / self._workers)
         self._on_batch(record)
         return outcomes
 

@@ -137,13 +137,14 @@ def test_it_leaves_everything_as_it_was():
     )  # fmt: skip
 
 
-def test_a_run_in_which_a_secret_is_said_fails_and_names_test_and_place(tmp_path):
+@pytest.mark.parametrize("shared", [[], ["--numprocesses", "1"]], ids=["alone", "shared"])
+def test_a_run_in_which_a_secret_is_said_fails_and_names_test_and_place(tmp_path, shared):
     (tmp_path / "test_leaky.py").write_text(LEAKY)
     home = Path(__file__).parent
     paths = os.pathsep.join([str(home / "plugins"), str(home.parent)])
     words = ["-q", "-p", "secrets_watch", "-p", "no:cacheprovider", "--rootdir", tmp_path, "--basetemp", tmp_path / "t"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, tmp_path], env={**os.environ, "PYTHONPATH": paths}, cwd=tmp_path,
+        [sys.executable, "-m", "pytest", *words, *shared, tmp_path], env={**os.environ, "PYTHONPATH": paths}, cwd=tmp_path,
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.lanes import RAMP, SMALL, LaneShare
+from engine.lanes import LEAST_TOKENS, RAMP, SHORT, SMALL, LaneShare
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,18 @@ def test_bulk_batches_are_small_among_interactive_work_and_grow_without_it():
     assert sizes == [512 // SMALL, 512 // SMALL, 2000 // RAMP, 3000 // RAMP]
     share.arrived("bulk")
     assert share.budget("bulk") == share.budget("interactive") == 512
+
+
+@pytest.mark.parametrize(
+    ("speed", "budget"),
+    [(10**6, 8192 // SMALL), (40_000, 40_000 * SHORT), (100, LEAST_TOKENS)],
+)
+def test_among_interactive_work_a_bulk_batch_takes_no_longer_than_people_notice(speed, budget):
+    share = LaneShare(8192)
+    share.arrived("interactive")
+    share.measured(speed)
+    assert share.budget("bulk") == budget
+    assert share.budget("interactive") == 8192
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 1.5])

@@ -334,8 +334,16 @@ class Hooks:
         if factory is not None and factory._basetemp is not None:
             self._watch.hear_files(factory._basetemp)
         self._watch.stop()
+        if (told := getattr(session.config, "workeroutput", None)) is not None:
+            told["leaks"] = [(*said, secret) for said, secret in self._watch.leaks.items()]
         if self._watch.leaks and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """One of several processes that share the tests is done: what it heard counts as heard here."""
+        for where, place, secret in getattr(node, "workeroutput", {}).get("leaks", ()):
+            self._watch.leaks[where, place] = secret
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self._watch.leaks:
