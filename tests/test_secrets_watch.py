@@ -144,8 +144,8 @@ def test_a_run_in_which_a_secret_is_said_fails_and_names_test_and_place(tmp_path
     paths = os.pathsep.join([str(home / "plugins"), str(home.parent)])
     words = ["-q", "-p", "secrets_watch", "-p", "no:cacheprovider", "--rootdir", tmp_path, "--basetemp", tmp_path / "t"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, *shared, tmp_path], env={**os.environ, "PYTHONPATH": paths}, cwd=tmp_path,
-        capture_output=True, text=True, timeout=100, check=False,
+        [sys.executable, "-m", "pytest", *words, *shared, tmp_path], env={**os.environ, "PYTHONPATH": paths},
+        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     assert "11 passed" in done.stdout
