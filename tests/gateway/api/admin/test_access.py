@@ -26,7 +26,11 @@ def filled(made, **names):
     return path
 
 
-@pytest.mark.parametrize("made", OPERATIONS, ids=lambda made: made.work.__name__)
+def named(made):
+    return made.work.__name__
+
+
+@pytest.mark.parametrize("made", OPERATIONS, ids=named)
 def test_no_operation_opens_without_an_operator_token(client, caller, made, admin):
     path = "/admin/api/v1" + filled(made, tenant=caller.tenant, key=caller.key_id)
     signed_in = {"cookie": "shoal_console=anything"}
@@ -90,7 +94,7 @@ def test_a_tenant_admin_sees_nothing_of_the_fleet_and_may_not_raise_what_was_sol
     assert asker.get("/self").json()["tenant"] == tenant
 
 
-@pytest.mark.parametrize("made", [made for made in OPERATIONS if "tenant" in made.parameters], ids=lambda m: m.path)
+@pytest.mark.parametrize("made", [made for made in OPERATIONS if "tenant" in made.parameters], ids=named)
 def test_another_tenant_is_one_that_does_not_exist(program, running, admin, made):
     mine, other = running.caller(), running.caller()
     asker = program("tenant_admin", mine.tenant)
@@ -127,7 +131,7 @@ OF_NOBODY = {
 """What names nothing that exists, or nothing that belongs to anybody."""
 
 
-@pytest.mark.parametrize("made", [made for made in OPERATIONS if made.right in RIGHTS["tenant_admin"]], ids=str)
+@pytest.mark.parametrize("made", [made for made in OPERATIONS if made.right in RIGHTS["tenant_admin"]], ids=named)
 def test_everything_is_crossed_by_which_a_tenant_admin_could_name_anothers(made):
     """A new operation can not be forgotten: what it takes must be known here."""
     names = set(made.parameters) | {field.name for field in msgspec.structs.fields(made.query)}
@@ -156,7 +160,7 @@ INNER = {
 """What rows have, or what others let callers set."""
 
 
-@pytest.mark.parametrize("made", [made for made in OPERATIONS if made.body is not None], ids=lambda made: made.path)
+@pytest.mark.parametrize("made", [made for made in OPERATIONS if made.body is not None], ids=named)
 def test_nothing_is_set_that_the_operation_does_not_offer(made, admin, running):
     offered = {field.name for field in msgspec.structs.fields(made.body)}
     caller = running.caller()
