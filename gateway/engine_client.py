@@ -4,7 +4,7 @@ The only place that knows `engine.protocol`; re-exports the types of its message
 """
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import httpx
 import msgspec
@@ -48,6 +48,7 @@ from gateway.errors import (
     RequestError,
     Unavailable,
 )
+from gateway.transport import AsyncioTransport, Origin, Patience
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -115,21 +116,25 @@ NODES_SHARE = 0.95
 Reply = TypeVar("Reply")
 
 
+class Address(NamedTuple):
+    """Where calls of one kind to one node go."""
+
+    origin: Origin
+    head: bytes
+    """Of every request, up to what is the request's own."""
+
+
 class EngineClient:
     """Calls engine nodes by their base URL, such as `http://127.0.0.1:9000`.
 
     `certified`: whose certificate they show, where the URLs have mere addresses.
     """
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, secret: str = "", *, certified: str | None = None) -> None:
+    def __init__(self, transport: AsyncioTransport, secret: str = "", *, certified: str | None = None) -> None:
         self._transport = transport
         self._secret = secret
-        self._named = {} if certified is None else {"sni_hostname": certified}
-        self._headers = (
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"authorization", f"Bearer {secret}".encode("ascii")),
-        )
-        self._addresses: dict[str, tuple[httpx.URL, errand.Headers]] = {}
+        self._certified = certified
+        self._addresses: dict[tuple[str, str], Address] = {}
         self._encode = msgspec.msgpack.Encoder().encode
         self._embed_reply = msgspec.msgpack.Decoder(EmbedReply).decode
         self._rerank_reply = msgspec.msgpack.Decoder(RerankReply).decode
@@ -188,17 +193,13 @@ class EngineClient:
     async def _call(
         self, method: str, url: str, body: msgspec.Struct | None, patience: float, decode: Callable[[bytes], Reply]
     ) -> Reply:
-        address, headers = self._address(url)
-        request = httpx.Request(
-            method,
-            address,
-            headers=[*headers, *errand.headers()],
-            stream=httpx.ByteStream(b"" if body is None else self._encode(body)),
-            extensions={"timeout": {"connect": CONNECT_PATIENCE, "pool": patience, "read": patience}} | self._named,
-        )
+        content = b"" if body is None else self._encode(body)
+        address = self._addresses.get((method, url)) or self._address(method, url)
+        own = b"".join([b"%b: %b\r\n" % header for header in errand.headers()])
+        request = b"%b%bcontent-length: %d\r\n\r\n%b" % (address.head, own, len(content), content)
+        limits = Patience(CONNECT_PATIENCE, patience, patience)
         try:
-            response = await self._transport.handle_async_request(request)
-            payload = await _bytes_of(response)
+            reply = await self._transport.exchange(address.origin, request, limits)
         except (httpx.ReadTimeout, httpx.PoolTimeout) as error:
             raise Unavailable(
                 "The engine took too long, please try again later.", code="engine_timeout", retry_after=1.0
@@ -206,26 +207,24 @@ class EngineClient:
         except httpx.TransportError as error:
             raise EngineGone("The engine node broke off; please try again.", retry_after=1.0) from error
         try:
-            if response.status_code == 200:
-                return decode(payload)
-            raise gateway_error(msgspec.msgpack.decode(payload, type=ErrorReply))
+            if reply.status == 200:
+                return decode(reply.body)
+            raise gateway_error(msgspec.msgpack.decode(reply.body, type=ErrorReply))
         except msgspec.DecodeError as error:
             raise EngineFailed(f"{url} answered what is not the protocol: {error}") from error
 
-    def _address(self, text: str) -> tuple[httpx.URL, errand.Headers]:
-        """A URL and its headers, parsed once: what httpx would do for each request costs more than sending it."""
-        known = self._addresses.get(text)
-        if known is None:
-            url = httpx.URL(text)
-            known = self._addresses[text] = url, ((b"host", url.netloc), *self._headers)
-        return known
-
-
-async def _bytes_of(response: httpx.Response) -> bytes:
-    """What nodes send is not encoded; `aread` would look for that first, which takes four times as long."""
-    if isinstance(response.stream, httpx.ByteStream):
-        return b"".join(response.stream)
-    return await response.aread()
+    def _address(self, method: str, text: str) -> Address:
+        """Made once: to make it for each request costs more than to send it."""
+        url = httpx.URL(text)
+        lines = (
+            b"%b %b HTTP/1.1" % (method.encode("ascii"), url.raw_path),
+            b"host: %b" % url.netloc,
+            b"content-type: %b" % MEDIA_TYPE.encode("ascii"),
+            b"authorization: Bearer %b" % self._secret.encode("ascii"),
+        )
+        address = Address(Origin.of(url, self._certified), b"".join([line + b"\r\n" for line in lines]))
+        self._addresses[method, text] = address
+        return address
 
 
 def gateway_error(reply: ErrorReply) -> GatewayError:

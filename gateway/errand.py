@@ -4,9 +4,7 @@ Known to the task that serves the request and to those that it starts; a call ma
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from gateway.tracing import UNRECORDED, Span
 
@@ -25,17 +23,20 @@ def set_out(request_id: str, span: Span) -> None:
     _SPAN.set(span)
 
 
-@contextmanager
-def traced(traceparent: str) -> Iterator[None]:
-    """Calls of the block are part of the trace."""
-    if not traceparent:
-        yield
-        return
-    token = _HEADERS.set((*_HEADERS.get(), (b"traceparent", traceparent.encode())))
-    try:
-        yield
-    finally:
-        _HEADERS.reset(token)
+class Traced:
+    """A block whose calls are part of the trace, if there is one."""
+
+    def __init__(self, traceparent: str) -> None:
+        self._traceparent = traceparent
+        self._token: Token[Headers] | None = None
+
+    def __enter__(self) -> None:
+        if self._traceparent:
+            self._token = _HEADERS.set((*_HEADERS.get(), (b"traceparent", self._traceparent.encode())))
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _HEADERS.reset(self._token)
 
 
 def headers() -> Headers:

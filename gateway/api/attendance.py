@@ -1,37 +1,46 @@
 """Work that ends when its caller leaves: servers tell of a closed connection only to those who listen."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Self
 
 from litestar.types import Receive
 
 from gateway.errors import ClientGone
 
+LISTEN_AFTER = 0.02
+"""Seconds of work before anybody listens: most of it has ended by then, and a timer costs a fifth of a task."""
 
-@asynccontextmanager
-async def attended(receive: Receive) -> AsyncIterator[None]:
-    """Cancel the block when the client disconnects; the request's body must have been read before.
+
+class Attended:
+    """A block that is cancelled when the client disconnects; the request's body must have been read before.
 
     Raises ClientGone then, after everything inside has been undone by its own cancellation.
     """
-    work = asyncio.current_task()
-    gone = False
 
-    async def listen() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            continue
-        gone = True
-        if work is not None:
-            work.cancel()
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone = False
+        self._listener: asyncio.Task[None] | None = None
 
-    listener = asyncio.create_task(listen())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if gone and work is not None and work.uncancel() == 0:
+    def __enter__(self) -> Self:
+        self._work = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(LISTEN_AFTER, self._begin)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._timer.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
+        cancelled = self._gone and isinstance(error, asyncio.CancelledError)
+        if cancelled and self._work is not None and self._work.uncancel() == 0:
             raise ClientGone from None
-        raise
-    finally:
-        listener.cancel()
+
+    def _begin(self) -> None:
+        self._listener = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+        self._gone = True
+        if self._work is not None:
+            self._work.cancel()

@@ -12,14 +12,14 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive
 
-from gateway.api.admission import admitted
 from gateway.api.answers import Answer, Sendable
+from gateway.api.attendance import Attended
 from gateway.api.bodies import read_body
 from gateway.api.event_stream import Choice
 from gateway.api.generation_body import decode_generation, forwarded
 from gateway.api.generation_stream import GeneratedStream
 from gateway.api.generation_work import Generation, client_of, is_guess, tokens_used
-from gateway.api.model_choice import Chosen, choose_model
+from gateway.api.model_choice import Chosen, choose_model, key_of
 from gateway.api.urgency import choose_lane, time_left
 from gateway.call import Call, call_of
 from gateway.errors import EngineFailed, GatewayError, RequestError
@@ -85,19 +85,22 @@ def check_generates(services: Services, chosen: Chosen) -> None:
 
 async def _generate_whole(services: Services, call: Call, receive: Receive, work: Generation) -> Answer:
     model, name = work.chosen.model, work.chosen.name
-    async with admitted(services, call, receive, model, name, tokens=work.cost) as reservation:
+    services.usage.check_room()
+    async with services.quota.reserve(key_of(call), model.names, model=name, tokens=work.cost) as reservation:
+        call.reservation = reservation
 
         async def complete(node: Node, seconds: float) -> bytes:
             client = client_of(node)
             reservation.delivered = work.read  # should the caller leave: the upstream bills what it began
             return await client.complete(work.path, work.content, seconds)
 
-        try:
-            reply = await call.waiting_for(services.nodes.run(model.pool, model.id, complete, patience=time_left(call)))
-            read, named = _read(reply, name)
-        except GatewayError:
-            reservation.delivered = 0
-            raise
+        with Attended(receive):
+            try:
+                done = services.nodes.run(model.pool, model.id, complete, patience=time_left(call))
+                read, named = _read(await call.waiting_for(done), name)
+            except GatewayError:
+                reservation.delivered = 0
+                raise
         call.estimated = is_guess(read.usage)
         reservation.used = tokens_used(read.usage, work, guessed(_texts(read.choices)))
     return Answer(named)

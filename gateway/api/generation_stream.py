@@ -12,7 +12,7 @@ from typing import Any
 
 from litestar.types import Receive, Scope, Send
 
-from gateway.api.attendance import attended
+from gateway.api.attendance import Attended
 from gateway.api.event_stream import EventStream, EventTooLong
 from gateway.api.generation_work import Generation, client_of, tokens_used
 from gateway.api.model_choice import key_of
@@ -61,8 +61,9 @@ class GeneratedStream:
         ) as reservation:
             call.reservation = reservation
             try:
-                async with attended(receive), asyncio.timeout(services.settings.request_timeout):
-                    await self._pass_on(reservation, send)
+                with Attended(receive):
+                    async with asyncio.timeout(services.settings.request_timeout):
+                        await self._pass_on(reservation, send)
                 last = self._complete()
             except (GatewayError, TimeoutError) as error:
                 last = self._broken(error)

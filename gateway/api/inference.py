@@ -7,8 +7,8 @@ from litestar import post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from gateway.api.admission import admitted
 from gateway.api.answers import Answer
+from gateway.api.attendance import Attended
 from gateway.api.model_choice import Chosen, key_of
 from gateway.api.urgency import choose_lane, time_left
 from gateway.call import Call, call_of
@@ -57,14 +57,19 @@ async def ask(
 ) -> list[Reply]:
     """Have a node do the work, for a request that costs so many tokens at most; one reply for each piece of work.
 
-    Raises what `admitted` and the node directory raise.
+    Raises Unavailable where usage could not be kept, what `Quota.reserve` and the node directory raise, ClientGone.
     """
-    lane, tenant = choose_lane(call), key_of(call).tenant
-    queued = [msgspec.structs.replace(work, flow=tenant.id, weight=tenant.weight, lane=lane) for work in works]
-    async with admitted(services, call, receive, chosen.model, chosen.name, tokens=tokens) as reservation:
-        replies = [await call.waiting_for(_on_a_node(services, call, chosen.model, operation, work)) for work in queued]
-        reservation.used = sum(map(tokens_of, replies))
-        call.estimated = any(isinstance(reply, GUESSED) for reply in replies)
+    lane, key, model = choose_lane(call), key_of(call), chosen.model
+    flow, weight = key.tenant.id, key.tenant.weight
+    queued = [msgspec.structs.replace(work, flow=flow, weight=weight, lane=lane) for work in works]
+    services.usage.check_room()
+    async with services.quota.reserve(key, model.names, model=chosen.name, tokens=tokens) as reservation:
+        call.reservation = reservation
+        # A caller who leaves cancels the work alone: a reservation or settlement that broke off would be left in doubt.
+        with Attended(receive):
+            replies = [await call.waiting_for(_on_a_node(services, call, model, operation, work)) for work in queued]
+            reservation.used = sum(map(tokens_of, replies))
+            call.estimated = any(isinstance(reply, GUESSED) for reply in replies)
     return replies
 
 

@@ -13,10 +13,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 
 from gateway import errand
+from gateway.api import witness
 from gateway.api.answers import Answer
 from gateway.api.model_choice import key_of
 from gateway.api.rate_headers import rate_headers
-from gateway.api.witness import witnessed
 from gateway.call import SCOPE_KEY, Call, Stream, header_fields
 from gateway.errors import ClientGone, GatewayError, error_body, error_headers, plain_error_body
 from gateway.services.opened import Services
@@ -67,8 +67,11 @@ class Shell:
 
         self._services.metrics.inflight.inc()
         try:
-            with witnessed(self._services, call, scope["method"]):
-                await self._app(scope, receive, send_completed)
+            with witness.set_out(self._services, call, scope["method"]):
+                try:
+                    await self._app(scope, receive, send_completed)
+                finally:
+                    witness.tell(self._services, call, scope["method"])
         finally:
             self._services.metrics.inflight.dec()
             if call.stream is not None and not call.stream.accounted:

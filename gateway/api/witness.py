@@ -4,8 +4,6 @@ Its id is in every line that is logged meanwhile, there is a line of its own whe
 a span of it where a trace is recorded.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -14,6 +12,7 @@ from gateway import errand
 from gateway.call import Call
 from gateway.services.opened import Services
 from gateway.settings import AccessLog
+from gateway.tracing import Span
 
 SLOW = 10.0
 """Seconds from which on a request is a problem."""
@@ -29,21 +28,21 @@ OPERATIONS = {
 log = structlog.get_logger("shoal.access")
 
 
-@contextmanager
-def witnessed(services: Services, call: Call, method: str) -> Iterator[None]:
-    """The block serves the request."""
+def set_out(services: Services, call: Call, method: str) -> Span:
+    """From here on this task serves the request; its span, to be ended when it is served."""
     structlog.contextvars.bind_contextvars(request_id=call.id)
     traceparent = call.headers.get(b"traceparent", b"").decode("latin-1")
-    with services.tracer.request(method, traceparent) as span:
-        call.span = span
-        errand.set_out(call.id, span)
-        try:
-            yield
-        finally:
-            if span.recorded:
-                tell_trace(call, method)
-            if is_told(services.settings.access_log, call):
-                (log.warning if failed(status_of(call)) else log.info)("request", **line(call, method))
+    call.span = services.tracer.request(method, traceparent)
+    errand.set_out(call.id, call.span)
+    return call.span
+
+
+def tell(services: Services, call: Call, method: str) -> None:
+    """The request is served, or was given up."""
+    if call.span.recorded:
+        tell_trace(call, method)
+    if is_told(services.settings.access_log, call):
+        (log.warning if failed(status_of(call)) else log.info)("request", **line(call, method))
 
 
 def is_told(rule: AccessLog, call: Call) -> bool:

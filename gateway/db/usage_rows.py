@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -10,28 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gateway.db.tables import ApiKey, UsageHour, UsageRecord
-from gateway.db.upserts import insert_into
+from gateway.db.upserts import dialect_of, insert_of
 
 COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "bytes_in", "bytes_out", "latency_ms", "upstream_ms")
 
 
 async def insert_usage(session: AsyncSession, records: Sequence[Mapping[str, Any]]) -> Sequence[UUID]:
     """Insert usage records and give the ids of those that are new; the others are left as they are."""
-    identity = col(UsageRecord.id)
-    insert = insert_into(session, UsageRecord).on_conflict_do_nothing(index_elements=[identity]).returning(identity)
-    return (await session.scalars(insert, list(records))).all()
+    added = await (await session.connection()).execute(_insert_new(dialect_of(session)), list(records))
+    return added.scalars().all()
 
 
 async def add_to_hours(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the sums per hour. All gateways must name the rows in the order of their keys, or they lock each other."""
-    table = UsageHour.__table__  # type: ignore[attr-defined]
-    insert = insert_into(session, table)
-    added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
-    keys = [column.name for column in table.primary_key]
-    upsert = insert.on_conflict_do_update(
-        index_elements=keys, set_={**added, "tenant_name": insert.excluded.tenant_name}
-    )
-    await (await session.connection()).execute(upsert, list(rows))
+    await (await session.connection()).execute(_add_to_hours(dialect_of(session)), list(rows))
 
 
 async def delete_usage(session: AsyncSession, tenant_id: str, ids: Sequence[UUID]) -> None:
@@ -47,3 +40,21 @@ async def touch_keys(session: AsyncSession, uses: Mapping[str, datetime]) -> Non
     newer = or_(col(ApiKey.last_used_at).is_(None), col(ApiKey.last_used_at) < at)
     touch = update(ApiKey.__table__).where(col(ApiKey.id) == bindparam("key"), newer).values(last_used_at=at)  # type: ignore[attr-defined]
     await (await session.connection()).execute(touch, [{"key": key, "at": time} for key, time in sorted(uses.items())])
+
+
+# To make a statement takes as long as to carry it out, so each is made once.
+
+
+@cache
+def _insert_new(dialect: str) -> Any:
+    table = UsageRecord.__table__  # type: ignore[attr-defined]
+    return insert_of(dialect, table).on_conflict_do_nothing(index_elements=[table.c.id]).returning(table.c.id)
+
+
+@cache
+def _add_to_hours(dialect: str) -> Any:
+    table = UsageHour.__table__  # type: ignore[attr-defined]
+    insert = insert_of(dialect, table)
+    added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
+    keys = [column.name for column in table.primary_key]
+    return insert.on_conflict_do_update(index_elements=keys, set_={**added, "tenant_name": insert.excluded.tenant_name})

@@ -67,7 +67,7 @@ class Passage:
         self._calls += 1
         outcome = "failed"
         try:
-            with self._span.part("node.call", calls_out=True) as span, errand.traced(span.traceparent):
+            with self._span.part("node.call", calls_out=True) as span, errand.Traced(span.traceparent):
                 if span.recorded:
                     span.tell({"shoal.pool": self._pool, "server.address": node.name})
                 reply = await work()

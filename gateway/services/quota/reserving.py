@@ -5,11 +5,10 @@ back; one that sets `reservation.used` pays exactly that. Where the state lives 
 process, Redis for many, both behind `QuotaStore`.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil
 from secrets import token_hex
-from typing import Protocol
+from typing import Protocol, Self
 
 from gateway import errand
 from gateway.errors import (
@@ -86,9 +85,11 @@ class Ledger(Protocol):
 
 
 class Reservation:
-    """What a request has reserved. The block sets `used`; None at its end gives everything back."""
+    """What a request reserves while its block runs. The block sets `used`; None at its end gives everything back."""
 
-    def __init__(self, decision: Decision) -> None:
+    def __init__(
+        self, quota: "Quota", key: KeyEntry, names: Collection[str], *, model: str, tokens: int, requests: int
+    ) -> None:
         self.used: int | None = None
         """Tokens that the model processed."""
         self.delivered = 0
@@ -97,12 +98,36 @@ class Reservation:
         """Tokens that were paid for: `used` once the block has ended well, `delivered` otherwise."""
         self.after: Standings | None = None
         """How the limits stand after the settlement."""
-        self._decision = decision
+        self._quota = quota
+        self._key = key
+        self._names = names
+        self._model = model
+        self._tokens = tokens
+        self._requests = requests
 
     @property
     def standings(self) -> Standings:
         """How the limits stand: after the reservation, and once the block has ended, after the settlement."""
         return self._decision.standings if self.after is None else self.after
+
+    async def __aenter__(self) -> Self:
+        tokens, requests = self._tokens, self._requests
+        charges = [(limit, _charge(limit, tokens, requests)) for limit in limits_of(self._key, self._names)]
+        self._lease = token_hex(16)
+        with errand.span().part("quota.reserve"):
+            self._decision = await self._quota.decide(self._lease, charges)
+        if not self._decision.allowed:
+            raise refusal(self._decision, self._key, self._model, tokens, requests)
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        requests = 0
+        if error is None and self.used is not None:
+            self.settled, requests = self.used, self._requests
+        if self.delivered and not self.settled:
+            self.settled, requests = self.delivered, 1
+        spent: Mapping[Kind, int] = {"requests": requests, "tokens": self.settled, "tokens_per_month": self.settled}
+        self.after = await self._quota.settle(self._lease, spent)
 
 
 class Quota:
@@ -112,34 +137,31 @@ class Quota:
         self._store = store
         self._ledger = ledger
 
-    @asynccontextmanager
-    async def reserve(
+    def reserve(
         self, key: KeyEntry, names: Collection[str], *, model: str, tokens: int, requests: int = 1
-    ) -> AsyncIterator[Reservation]:
+    ) -> Reservation:
         """Reserve one request and at most `tokens` tokens of the model that bears `names`; `model` is for texts.
 
-        Several `requests` that go as one are one where requests at a time are counted. Raises QuotaExceeded, or
-        CostTooHigh where no wait would help; then nothing has changed.
+        Several `requests` that go as one are one where requests at a time are counted. To enter it raises
+        QuotaExceeded, or CostTooHigh where no wait would help; then nothing has changed.
         """
-        charges = [(limit, _charge(limit, tokens, requests)) for limit in limits_of(key, names)]
-        lease = token_hex(16)
-        with errand.span().part("quota.reserve"):
-            decision = await self._decide(lease, charges)
-        if not decision.allowed:
-            raise refusal(decision, key, model, tokens, requests)
-        reservation = Reservation(decision)
-        spent = NOTHING
-        try:
-            yield reservation
-            if reservation.used is not None:
-                reservation.settled = reservation.used
-                spent = {"requests": requests, "tokens": reservation.used, "tokens_per_month": reservation.used}
-        finally:
-            if reservation.delivered and not reservation.settled:
-                reservation.settled = reservation.delivered
-                spent = {"requests": 1, "tokens": reservation.settled, "tokens_per_month": reservation.settled}
-            reservation.after = await self._store.settle(lease, spent)
-            self._ledger.note(reservation.after)
+        return Reservation(self, key, names, model=model, tokens=tokens, requests=requests)
+
+    async def decide(self, lease: str, charges: Sequence[Charge]) -> Decision:
+        """Charge all or none. Raises Unavailable where nobody knows what was used this month."""
+        for _ in range(SEED_ATTEMPTS):
+            decision = await self._store.reserve(lease, charges)
+            if not decision.unseeded:
+                return decision
+            month = decision.moment.month
+            await self._store.seed(await self._ledger.used(decision.unseeded, month), month)
+        raise Unavailable("The budget of this month is not known yet; please try again.", retry_after=1.0)
+
+    async def settle(self, lease: str, used: Mapping[Kind, int]) -> Standings:
+        """Turn what the lease reserved into what was used; how the limits stand then."""
+        standings = await self._store.settle(lease, used)
+        self._ledger.note(standings)
+        return standings
 
     async def peek(self, limits: Sequence[Limit]) -> Standings:
         """How these limits stand, for operators."""
@@ -150,22 +172,13 @@ class Quota:
         limits = limits_of(key, names)
         return await self._store.peek(limits) if limits else ()
 
-    async def _decide(self, lease: str, charges: Sequence[Charge]) -> Decision:
-        for _ in range(SEED_ATTEMPTS):
-            decision = await self._store.reserve(lease, charges)
-            if not decision.unseeded:
-                return decision
-            month = decision.moment.month
-            await self._store.seed(await self._ledger.used(decision.unseeded, month), month)
-        raise Unavailable("The budget of this month is not known yet; please try again.", retry_after=1.0)
-
 
 def limits_of(key: KeyEntry, names: Collection[str] = ()) -> tuple[Limit, ...]:
     """The limits of a key and its tenant that apply to the model of these names; without names, those on all models."""
     every = (*key.tenant.limits, *key.limits)
     if not names:
         return tuple([limit for limit in every if limit.model_pattern == "*"])
-    return tuple([limit for limit in every if limit.applies_to(names)])
+    return tuple([limit for limit in every if limit.model_pattern == "*" or limit.applies_to(names)])
 
 
 def go_duration(seconds: float) -> str:

@@ -39,7 +39,7 @@ async def enter(database: Database, events: Sequence[UsageEvent]) -> int:
 async def enter_within(session: AsyncSession, events: Sequence[UsageEvent], at_once: int = 250) -> int:
     """The same as a part of a transaction; so many records are made at once, between which others get their turn."""
     once = {event.id: event for event in reversed(events)}
-    order = sorted(once)
+    order = sorted(once, key=lambda identity: identity.int)
     new: list[UUID] = []
     for start in range(0, len(order), at_once):
         rows = [msgspec.structs.asdict(once[identity]) for identity in order[start : start + at_once]]

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from gateway.api.attendance import attended
+from gateway.api.attendance import Attended
 from gateway.errors import ClientGone
 
 
@@ -19,11 +19,28 @@ class Connection:
 
 def test_work_whose_client_stays_ends_by_itself():
     async def run():
-        async with attended(Connection()):
+        with Attended(Connection()):
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
+    asyncio.run(run())
+
+
+def test_nobody_listens_to_the_client_of_work_that_is_done_soon():
+    async def receive():
+        heard.append(True)
+        await asyncio.Event().wait()
+
+    async def run():
+        with Attended(receive):
+            await asyncio.sleep(0)
+        assert not heard
+        with Attended(receive):
+            while not heard:
+                await asyncio.sleep(0.001)
+
+    heard = []
     asyncio.run(run())
 
 
@@ -34,7 +51,7 @@ def test_work_whose_client_leaves_is_undone_and_says_so():
         connection = Connection()
 
         async def work():
-            async with attended(connection):
+            with Attended(connection):
                 try:
                     await asyncio.Event().wait()
                 finally:
@@ -53,7 +70,7 @@ def test_work_whose_client_leaves_is_undone_and_says_so():
 def test_a_cancellation_from_elsewhere_stays_one():
     async def run():
         async def work():
-            async with attended(Connection()):
+            with Attended(Connection()):
                 await asyncio.Event().wait()
 
         task = asyncio.create_task(work())
@@ -67,8 +84,7 @@ def test_a_cancellation_from_elsewhere_stays_one():
 
 def test_errors_of_the_work_pass_through():
     async def run():
-        with pytest.raises(ZeroDivisionError):
-            async with attended(Connection()):
-                raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError), Attended(Connection()):
+            raise ZeroDivisionError
 
     asyncio.run(run())
