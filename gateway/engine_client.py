@@ -24,6 +24,7 @@ from engine.protocol import (
     InputType,
     LabelScore,
     Lane,
+    LoadProgress,
     ModelRef,
     ModelRequest,
     NodeStatus,
@@ -63,6 +64,7 @@ __all__ = [
     "InputType",
     "LabelScore",
     "Lane",
+    "LoadProgress",
     "ModelRef",
     "NodeStatus",
     "OutputType",
@@ -204,7 +206,9 @@ class EngineClient:
                 "The engine took too long, please try again later.", code="engine_timeout", retry_after=1.0
             ) from error
         except httpx.TransportError as error:
-            raise EngineGone("The engine node broke off; please try again.", retry_after=1.0) from error
+            raise EngineGone(
+                "The engine node broke off; please try again.", retry_after=1.0, reason=str(error) or "It broke off."
+            ) from error
         try:
             if response.status_code == 200:
                 return decode(payload)
