@@ -117,12 +117,14 @@ def console_at(database_url: str) -> Iterator[Callable[..., Console]]:
         *,
         peer: str = "192.0.2.200",
         inspect: Any = None,
+        inspect_adapter: Any = None,
         ask: Any = None,
         **settings: Any,
     ) -> Console:
         chosen = GatewaySettings(database_url=database_url, **settings)
         services, clock = FakeServices(Database.open(database_url), chosen), Clock()
-        app = create_admin_app(services, session_key=KEY, clock=clock, inspect=inspect, ask=ask)
+        looks = {"inspect": inspect, "inspect_adapter": inspect_adapter}
+        app = create_admin_app(services, session_key=KEY, clock=clock, ask=ask, **looks)
         app.on_shutdown.append(services.database.close)
         handle = app.asgi_handler
         app.asgi_handler = lambda scope, *rest: handle({**scope, "client": (peer, 1)}, *rest)

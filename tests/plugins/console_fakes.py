@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from engine.protocol import PROTOCOL_VERSION, NodeStatus, ResidentModel
 from gateway.db.session import Database
 from gateway.services.pools.node import Node
+from gateway.services.register.sealing import Sealer
+from gateway.services.register.upstreams import NewUpstream
 from gateway.services.snapshot.entries import PolicySnapshot
 from gateway.services.standing import Report
+from gateway.services.upstreams.probe import Found
 from gateway.settings import GatewaySettings
 from policies.quota import Limit, Standings
 from policies.quota import Standing as QuotaStanding
@@ -68,6 +71,20 @@ class Quota:
 
 
 @dataclass
+class Upstreams:
+    """Looks find `found`; `looked` is what was looked at."""
+
+    found: Found = field(default_factory=Found)
+    sealer: Sealer | None = field(default_factory=lambda: Sealer(b"s" * 32))
+    engine_pools: frozenset[str] = frozenset({"default"})
+    looked: list[NewUpstream] = field(default_factory=list)
+
+    async def look(self, new: NewUpstream) -> Found:
+        self.looked.append(new)
+        return self.found
+
+
+@dataclass
 class FakeServices:
     database: Database
     settings: GatewaySettings
@@ -76,6 +93,7 @@ class FakeServices:
     usage: Usage = field(default_factory=Usage)
     standing: Standing = field(default_factory=Standing)
     quota: Quota = field(default_factory=Quota)
+    upstreams: Upstreams = field(default_factory=Upstreams)
 
 
 def new_node(
