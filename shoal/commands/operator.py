@@ -8,8 +8,8 @@ import typer
 from gateway.services.access import operator_tokens, operators
 from gateway.services.register.keys import parse_expiry
 from shoal.database import change, read
-from shoal.option_values import database_at
-from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir
+from shoal.options.shared import DATA_DIR, AsJson, DatabaseUrl, DataDir
+from shoal.options.values import database_at
 from shoal.printing import command, print_json, print_table, shown
 
 app = typer.Typer(

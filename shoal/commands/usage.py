@@ -11,8 +11,8 @@ import typer
 from gateway.services.usage.export import Format, Grain, export_usage, parse_moment, start_of_month
 from gateway.services.usage.summary import By, UsageRow, summarize_usage
 from shoal.database import opened, read
-from shoal.option_values import database_at
-from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName
+from shoal.options.shared import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName
+from shoal.options.values import database_at
 from shoal.printing import print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What tenants used.")
