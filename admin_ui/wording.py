@@ -70,9 +70,11 @@ def day_text(moment: datetime) -> str:
 
 
 def percent_text(share: float) -> str:
-    """A share of one: `0.4 %`, `38 %`."""
+    """A share of one: `0.4 %`, `38 %`; what is next to nothing is said to be that."""
     percent = share * 100
-    return "0 %" if not percent else f"{percent:.1g} %" if percent < 1 else f"{percent:.0f} %"
+    if not percent:
+        return "0 %"
+    return "< 0.1 %" if percent < 0.1 else f"{percent:.1g} %" if percent < 1 else f"{percent:.0f} %"
 
 
 def value_text(value: Any) -> str:
