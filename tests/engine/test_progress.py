@@ -1,7 +1,12 @@
 """How far a load is: in the node's status, in bytes that were read, and in what the hub's library says."""
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import huggingface_hub
 import pytest
@@ -148,3 +153,65 @@ def test_a_download_tells_its_load(monkeypatch, tmp_path):
     resolve("someone/model", progress=progress)
     assert seen == [("fetch", 15, 40)]
     assert progress.stage == ("look", 0, 0)
+
+
+HUB = b"""
+import sys
+from engine.progress import Progress
+from engine.source import resolve
+
+class Watched(Progress):
+    def advance(self, count):
+        super().advance(count)
+        print(*self.stage)
+
+print(resolve("org/m", progress=Watched()), file=sys.stderr)
+"""
+FILES = {"config.json": b"{}" * 50, "model.safetensors": bytes(25_000_000)}
+
+
+class Hub(BaseHTTPRequestHandler):
+    """The calls of the hub that one small repository takes."""
+
+    def do_HEAD(self):
+        self.answer()
+
+    def do_GET(self):
+        self.wfile.write(self.answer())
+
+    def answer(self):
+        commit, path = "a" * 40, self.path.partition("?")[0]
+        name = path.rpartition("/")[2]
+        if "/tree/" in path:
+            listed = [{"type": "file", "path": name, "size": len(FILES[name]), "oid": "b" * 40} for name in FILES]
+            body = json.dumps(listed).encode()
+        elif path.startswith("/api/models/"):
+            body = json.dumps({"id": "org/m", "sha": commit, "siblings": []}).encode()
+        else:
+            body = FILES.get(name, b"")
+        self.send_response(200 if body else 404)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("etag", f'"{name}"')
+        self.send_header("x-repo-commit", commit)
+        self.end_headers()
+        return body
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_hubs_own_library_tells_bytes_as_they_come(tmp_path):
+    """Of a download over HTTP, from a hub on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        serving = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        chosen = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-"], input=HUB, env=os.environ | chosen, capture_output=True, check=True, timeout=60
+        )
+        hub.shutdown()
+        serving.join()
+    stages = [line.split() for line in done.stdout.decode().splitlines()]
+    whole = sum(map(len, FILES.values()))
+    assert stages[-1] == ["fetch", str(whole), str(whole)]
+    assert any(0 < int(count) < whole for _, count, _ in stages)
