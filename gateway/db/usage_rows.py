@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, bindparam, delete, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gateway.db.tables import ApiKey, UsageHour, UsageRecord
+from gateway.db.tables import ApiKey, UsageDay, UsageHour, UsageRecord, UsageTotal
 from gateway.db.upserts import insert_into
 
 COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "bytes_in", "bytes_out", "latency_ms", "upstream_ms")
@@ -24,13 +24,26 @@ async def insert_usage(session: AsyncSession, records: Sequence[Mapping[str, Any
 
 async def add_to_hours(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the sums per hour. All gateways must name the rows in the order of their keys, or they lock each other."""
-    table = UsageHour.__table__  # type: ignore[attr-defined]
+    await _add(session, UsageHour, rows, "tenant_name")
+
+
+async def add_to_days(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for the sums per day, after those per hour."""
+    await _add(session, UsageDay, rows, "tenant_name")
+
+
+async def add_to_totals(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for the sums over all tenants, after those per day."""
+    await _add(session, UsageTotal, rows, "owner_name")
+
+
+async def _add(session: AsyncSession, kind: Any, rows: Sequence[Mapping[str, Any]], last: str) -> None:
+    """Add numbers to rows, or make them; `last` is the column that takes what came last."""
+    table = kind.__table__
     insert = insert_into(session, table)
     added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
     keys = [column.name for column in table.primary_key]
-    upsert = insert.on_conflict_do_update(
-        index_elements=keys, set_={**added, "tenant_name": insert.excluded.tenant_name}
-    )
+    upsert = insert.on_conflict_do_update(index_elements=keys, set_={**added, last: insert.excluded[last]})
     await (await session.connection()).execute(upsert, list(rows))
 
 
