@@ -27,6 +27,7 @@ from admin_ui.views import (
     aliases,
     allowlist,
     audit,
+    fleet_usage,
     keys,
     limits,
     model_names,
@@ -52,6 +53,7 @@ from admin_ui.visit import visits
 PAGES = (
     *overview.ROUTES,
     *tenants.ROUTES,
+    *fleet_usage.ROUTES,
     *keys.ROUTES,
     *limits.ROUTES,
     *allowlist.ROUTES,

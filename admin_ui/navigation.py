@@ -30,7 +30,7 @@ ENTRIES = (
     Entry("Models", "models", "/models", of_tenant="/models"),
     Entry("Aliases", "aliases", None, of_tenant="/aliases"),
     Entry("Limits", "limits", None, of_tenant="/limits"),
-    Entry("Usage", "usage", None, of_tenant="/usage"),
+    Entry("Usage", "usage", "/usage", of_tenant="/usage"),
     Entry("Nodes", "nodes", "/nodes"),
     Entry("Upstreams", "upstreams", "/upstreams"),
     Entry("Playground", "playground", "/playground", of_tenant="/playground"),
