@@ -1,18 +1,29 @@
-"""The templates' environment: everything is escaped, and a name that is not in the context is an error."""
+"""The templates' environment: everything is escaped, and a name that is not in the context is an error.
 
+What nodes, providers and callers say is shown, too, so whatever turns the direction of writing or controls a terminal
+stands there as a mark: no text can make the words beside it read otherwise. What must stay as it is, because it is sent
+or copied again, says so: `{{ text | e }}`.
+"""
+
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar.plugins.jinja import JinjaTemplateEngine
+from markupsafe import Markup
 
 from admin_ui import wording
 from admin_ui.navigation import PREFIX
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+
+MISLEADING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Controls but tab and line end, and what embeds, overrides or isolates a direction of writing."""
 
 
 def template_engine(clock: Callable[[], float]) -> JinjaTemplateEngine:
@@ -28,6 +39,7 @@ def environment(clock: Callable[[], float]) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=plain,
     )
     made.globals.update(
         prefix=PREFIX,
@@ -48,6 +60,13 @@ def environment(clock: Callable[[], float]) -> Environment:
         value=wording.value_text,
     )
     return made
+
+
+def plain(value: Any) -> Any:
+    """What is about to be shown, without what misleads whoever reads it; markup of our own as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return MISLEADING.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
 def file_addresses() -> dict[str, str]:
