@@ -16,6 +16,8 @@ BAR, LETTER = 600.0, 6.6
 """Pixels of a bar, and of a letter in it, on a usual screen."""
 MOST_NODES = 8
 """On the overview, of all pools together, each with as many."""
+MOST_POOLS = 8
+"""On the overview; where there are more, those with nodes that are away and the largest."""
 LARGE = 6
 """With more nodes than that each of them is shown more briefly."""
 PARTS, PARTS_OF_MANY = 12, 6
@@ -42,7 +44,9 @@ def pools_part(nodes: Sequence[Node], now: float) -> PoolsPart:
     large = len(nodes) > LARGE
     pools = len({node.pool for node in nodes})
     most = max(MOST_NODES // pools, 1) if len(nodes) > MOST_NODES else MOST_NODES
-    return PoolsPart(pool_cards(nodes, now, most, PARTS_OF_MANY if large else PARTS), large)
+    cards = pool_cards(nodes, now, most, PARTS_OF_MANY if large else PARTS)
+    shown = sorted(cards, key=lambda card: card.healthy == len(card.nodes) + card.more)[:MOST_POOLS]
+    return PoolsPart(tuple(card for card in cards if card in shown), len(cards) - len(shown), large)
 
 
 def pool_cards(nodes: Sequence[Node], now: float, most: int = MOST_NODES, parts: int = PARTS) -> Sequence[PoolCard]:

@@ -155,6 +155,8 @@ class PoolsPart:
     template: ClassVar[str] = "overview/pools.html"
 
     pools: Sequence[PoolCard]
+    more: int
+    """Pools besides those that are shown."""
     large: bool
     """There are many nodes, and each is shown more briefly."""
 

@@ -88,4 +88,6 @@ class FleetUsagePage:
     """What its lines are."""
     lines: Sequence[FleetUsageLine]
     pager: Pager
+    unsearched: str
+    """The same without a search."""
     export: str

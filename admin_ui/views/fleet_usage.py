@@ -57,6 +57,7 @@ async def show_fleet_usage(visit: Visiting) -> Answer:
         column=COLUMNS[by],
         lines=await _lines(visit, period, by, found, total) if by in KINDS else _times(parts[period], asked, total),
         pager=pager,
+        unsearched=address(HERE, {"period": period.name, "by": by}),
         export=address(f"{HERE}/export", {"period": period.name}),
     )
     return visit.page(page, status=filters.status)
