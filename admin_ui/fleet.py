@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from admin_ui.contexts.overview import MemorySegment, NodeLine, PoolCard, PoolsPart, Rest, Tone
 from admin_ui.navigation import PREFIX
+from admin_ui.paging import address
 from gateway.services.pools.loads import load_of
 from gateway.services.pools.node import Node
 
@@ -103,6 +104,7 @@ def _card(name: str, nodes: Sequence[Node], shades: Mapping[str, int], now: floa
     well = [node.status for node in nodes if node.healthy and node.status is not None]
     return PoolCard(
         name=name,
+        url=address(f"{PREFIX}/nodes", {"q": name}),
         healthy=sum(node.healthy for node in nodes),
         nodes=tuple(lines),
         more=max(len(nodes) - most, 0),

@@ -136,6 +136,8 @@ class PoolCard:
     """A pool and its nodes; the sums are over healthy nodes."""
 
     name: str
+    url: str
+    """The page with all of its nodes."""
     healthy: int
     nodes: Sequence[NodeLine]
     more: int
