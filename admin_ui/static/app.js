@@ -114,7 +114,7 @@ document.addEventListener("click", async (event) => {
     const confirm = answer.ok && page.querySelector(".confirm");
     if (!confirm) { location.assign(link.href); return; }
     const dialog = document.createElement("dialog");
-    const title = confirm.querySelector("h1");
+    const title = confirm.querySelector("h2");
     if (title) { title.id = "dialog-title"; dialog.setAttribute("aria-labelledby", title.id); }
     dialog.append(document.adoptNode(confirm));
     document.body.append(dialog);
