@@ -203,4 +203,4 @@ def _how_far(progress: LoadProgress | None) -> str:
         return ""
     share = share_of(progress)
     measured = "" if share is None else f" {share:.0%}"
-    return f" ({phase_of(progress)}{measured}, since {progress.seconds:.0f} s)"
+    return f" ({phase_of(progress)}{measured}, for {progress.seconds:.0f} s)"

@@ -138,13 +138,13 @@ def test_how_far_a_load_is_stands_on_every_page_that_shows_the_node(console, mak
         assert '<progress aria-label="org/m: reading its weights" max="1000" value="500">' in page, path
         assert "reading its weights, <b>50 %</b>" in page, path
         assert "1.5 GiB of 3 GiB" in page, path
-        assert "since 1 min" in page, path
+        assert "for 1 min" in page, path
     assert "loading on 1 of 1 node, 50 %" in console.client.get("/admin/models").text
     console.services.nodes.nodes = [make_node("http://1:9000", early)]
     for path in pages:
         page = console.client.get(path).text
         assert '<progress aria-label="org/m: waiting for room"></progress>' in page, path
-        assert "since 4 s" in page, path
+        assert "for 4 s" in page, path
     console.services.nodes.nodes = [make_node("http://1:9000", old)]
     assert "<progress" in console.client.get("/admin/models/at/org/m").text
 

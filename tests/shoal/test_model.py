@@ -188,13 +188,13 @@ def test_the_list_says_where_a_model_is_when_a_server_runs(shoal, data_dir, node
 def test_how_far_a_load_is_and_why_one_failed_are_told(shoal, node, registered) -> None:
     nodes = ("--node", node.url, "--engine-secret", "the-secret")
     node.models = [replace(held("loading"), progress=LoadProgress("read", 38, 100, 12.4))]
-    where = f"loading (reading its weights 38%, since 12 s) of {node.url}"
+    where = f"loading (reading its weights 38%, for 12 s) of {node.url}"
     assert shoal("model", "list", *nodes).rows[1][-1] == where
     assert ["where", where] in shoal("model", "show", "mini", *nodes).rows
     told = shoal("model", "show", "mini", *nodes, "--json").json["where"][0]["progress"]
     assert told == {"phase": "read", "done": 38, "total": 100, "seconds": 12.4}
     node.models = [replace(held("loading"), progress=LoadProgress("of a later version", 0, 0, 3.0))]
-    assert "(of a later version, since 3 s)" in shoal("model", "list", *nodes).rows[1][-1]
+    assert "(of a later version, for 3 s)" in shoal("model", "list", *nodes).rows[1][-1]
     node.models = [replace(held("failed"), failure="No room.", failure_code="model_too_large")]
     [failed] = [row for row in shoal("model", "show", "mini", *nodes).rows if row[0] == "could not be loaded"]
     assert failed[1].startswith(f"{node.url}: No room. Unpin others there")
