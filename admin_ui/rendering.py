@@ -5,7 +5,6 @@ stands there as a mark: no text can make the words beside it read otherwise. Wha
 or copied again, says so: `{{ text | e }}`.
 """
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -22,9 +21,6 @@ from admin_ui.navigation import PREFIX
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 
-MISLEADING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Controls but tab and line end, and what embeds, overrides or isolates a direction of writing."""
-
 
 def template_engine(clock: Callable[[], float]) -> JinjaTemplateEngine:
     """Jinja as the console uses it. `clock` gives Unix seconds."""
@@ -39,7 +35,7 @@ def environment(clock: Callable[[], float]) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=plain,
+        finalize=_plain,
     )
     made.globals.update(
         prefix=PREFIX,
@@ -62,11 +58,9 @@ def environment(clock: Callable[[], float]) -> Environment:
     return made
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """What is about to be shown, without what misleads whoever reads it; markup of our own as it is."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return MISLEADING.sub("\N{REPLACEMENT CHARACTER}", value)
+    return wording.plain_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def file_addresses() -> dict[str, str]:
