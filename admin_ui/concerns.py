@@ -61,11 +61,12 @@ def of_tenants(
         if tenant is None:
             continue
         whose = "A key of " if budget.of_key else ""
+        models = "all models" if budget.model_pattern == "*" else budget.model_pattern
         spent = "has spent its" if budget.percent >= 100 else f"has spent {budget.percent} % of its"
         yield Concern(
             "bad" if budget.percent >= 100 else "warn",
             f"{whose}{tenant.name} {spent} monthly tokens",
-            f"{compact_text(budget.amount)} tokens for {budget.model_pattern}.",
+            f"{compact_text(budget.amount)} for {models}.",
             f"{PREFIX}/tenants/{budget.tenant_id}",
         )
     for one in (one for one in refused if one.requests >= FEWEST_REFUSED):

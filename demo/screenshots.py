@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,8 @@ from demo.browsing import NotStarted, browser, demo, sign_in
 from demo.pages import OF_AN_EMPTY_FLEET, Shot, filled, shots
 from demo.serving import Place
 
+WHOLE = 50
+"""Seconds of a minute after which its column in a chart is nearly as high as it will be."""
 ROOT = Path(__file__).parents[1]
 MOST_BYTES = 300_000
 """Of a picture in the README."""
@@ -99,11 +102,13 @@ def show(context: BrowserContext, place: Place, shot: Shot) -> Page:
 def take_for_readme(opened: Browser, place: Place, look: Look) -> None:
     """The overview, as much as a screen shows of it."""
     with opened.new_context(
-        color_scheme=look.scheme, viewport={"width": 1280, "height": 860}, device_scale_factor=1.5
+        color_scheme=look.scheme, viewport={"width": 1280, "height": 1060}, device_scale_factor=1.25
     ) as context:
         page = context.new_page()
         sign_in(page, place.url, "ada")
-        page.get_by_role("heading", name="Overview").wait_for()
+        page.get_by_text("of its monthly tokens").wait_for()
+        while datetime.now(UTC).second < WHOLE:
+            page.wait_for_timeout(500)
         target = ROOT / "docs" / f"overview-{look.name}.png"
         target.parent.mkdir(exist_ok=True)
         page.screenshot(path=target)

@@ -18,7 +18,14 @@ import msgspec
 import structlog
 
 from benchmarks import fake_engine
-from demo.customers import NORTHWIND, RERANKS, Registered, register_customers, register_operators
+from demo.customers import (
+    NORTHWIND,
+    RERANKS,
+    Registered,
+    limit_nearly_spent,
+    register_customers,
+    register_operators,
+)
 from demo.nodes import FLEET, DemoNode, NodeSpec
 from demo.traffic import Books
 from demo.upstream import serve_upstream
@@ -100,6 +107,7 @@ async def _serve(port: int, folder: Path, *, empty: bool) -> None:
         books = Books(database, registered)
         if not empty:
             await books.write_past(datetime.now(UTC))
+            await limit_nearly_spent(database, registered)
         settings = GatewaySettings(
             database_url=sqlite_url(folder),
             nodes=_pools(nodes),
@@ -172,7 +180,7 @@ async def _leave(nodes: Sequence[Running]) -> None:
 
 
 async def _ask(url: str, registered: Registered) -> None:
-    """Real requests: of the bulk lane, so that something is under way, and of tenants who are at a limit or near it."""
+    """Real requests: of the bulk lane, so that something is under way, and of tenants who are near a limit."""
     async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client, asyncio.TaskGroup() as group:
 
         async def ask(tenant: str, key: str, path: str, body: Mapping[str, object]) -> None:

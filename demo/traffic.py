@@ -19,7 +19,7 @@ from gateway.services.usage.rollups import days_of, totals_of
 DAYS = 45
 HOUR = timedelta(hours=1)
 EMBED, RERANK, CLASSIFY, EXTRACT = "/v1/embeddings", "/v1/rerank", "/v1/classify", "/v1/extract"
-REFUSED = ("Harbour Legal", "contracts", "jinaai/jina-embeddings-v3", 14)
+REFUSED = ("Harbour Legal", "contracts", "jinaai/jina-embeddings-v3", 3)
 """Requests of this key for this model, beyond its limit: so many a minute."""
 ROUGH = (24, 31)
 """Minutes ago: from when to when a node was missed."""
@@ -92,7 +92,7 @@ class Books:
         now = datetime.now(UTC)
         await enter(self._database, list(self._events(now - timedelta(seconds=seconds), seconds, now)))
         tenant, key, model, rate = REFUSED
-        count = round(rate * seconds / 60 + self._chance.random())
+        count = int(rate * seconds / 60 + self._chance.random())
         if count:
             place = HourKey(self._tenant(tenant), hour_of(now), self._key(tenant, key), model, EMBED, "interactive")
             await enter_refused(self._database, {place: (tenant, count)})

@@ -156,5 +156,11 @@ document.addEventListener("keydown", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
 });
 
+// Where one is, is in sight, too, in a bar that is longer than the screen.
+for (const bar of document.querySelectorAll(".side nav, .tabs, .segments")) {
+  const here = bar.querySelector("[aria-current]")?.getBoundingClientRect(), room = bar.getBoundingClientRect();
+  if (here) bar.scrollLeft += here.left + here.width / 2 - room.left - room.width / 2;
+}
+
 prepare(document);
 for (const section of document.querySelectorAll("[data-live]")) lives.push(new Live(section));

@@ -22,6 +22,14 @@ def narrow(chromium, place):
     context.close()
 
 
+def test_the_menu_fits_a_narrow_screen_and_the_bar_shows_where_one_is(narrow, place) -> None:
+    narrow.goto(place.url + filled("/audit", place.parameters))
+    narrow.locator("details.menu > summary").click()
+    narrow.get_by_role("button", name="Sign out").wait_for()
+    assert narrow.evaluate("document.documentElement.scrollWidth") <= NARROW
+    assert narrow.get_by_role("link", name="Audit log").bounding_box()["x"] < NARROW - 40
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=name_of)
 def test_a_page_fits_a_narrow_screen_and_breaks_nothing(narrow, place, route) -> None:
     problems: list[str] = []

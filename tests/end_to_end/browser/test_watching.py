@@ -20,7 +20,7 @@ def test_an_engine_that_dies_while_one_watches_is_away_and_comes_back(visitor_of
 
     os.kill(first_server.engine_pid(), signal.SIGKILL)
     expect(pools).to_contain_text("0 of 1 node healthy", timeout=20_000)
-    expect(pools).to_contain_text("What is shown is as last heard")
+    expect(pools).to_contain_text("Shown as last heard")
     expect(page.get_by_label("What needs attention")).to_contain_text("takes no requests", timeout=30_000)
 
     expect(pools).to_contain_text("1 of 1 node healthy", timeout=60_000)
