@@ -74,6 +74,8 @@ def open_page(console_of, browser):
         console: FullConsole = console_of(shown)
         headers, url = console.headers_of(shown), console.url_of(shown)
         browser.cookies.clear()
+        if "cookie" in headers:  # kept by the client, which on a redirect sends none but its own
+            browser.cookies.set(*headers.pop("cookie").split("=", 1))
         if shown.form is None:
             return browser.get(url, headers=headers)
         return browser.post(url, headers=headers, data=console.form_of(shown))
