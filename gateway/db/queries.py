@@ -118,7 +118,7 @@ async def tenant_alias(session: AsyncSession, tenant_id: str, alias: str) -> Ten
 
 
 async def tenant_aliases_of(session: AsyncSession, model_id: str) -> Sequence[tuple[str, TenantAlias]]:
-    """What tenants call a model by names of their own, with the tenants' names, by these: for operators of the fleet."""
+    """What tenants call a model by names of their own, with the tenants' names, by these: for operators."""
     chosen = select(col(Tenant.name), TenantAlias).join(Tenant, col(Tenant.id) == col(TenantAlias.tenant_id))
     chosen = chosen.where(col(TenantAlias.model_id) == model_id).order_by(col(Tenant.name), col(TenantAlias.alias))
     return [(row[0], row[1]) for row in await session.execute(chosen)]
