@@ -11,7 +11,6 @@ from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import ModelName, Text
 from gateway.services.register import adapters, models
 
-
 AdapterId = Annotated[
     str,
     Meta(min_length=3, max_length=200, pattern="^[A-Za-z0-9][A-Za-z0-9._:/@+-]*:[A-Za-z0-9._/@+-]*[A-Za-z0-9_+-]$"),
