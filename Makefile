@@ -1,6 +1,7 @@
 # make run    a running server, with everything it needs installed first
 # make test   the checks and the whole test-suite; what CI runs
 # make bench  what is measured, into benchmarks/results (see benchmarks/README.md)
+# make demo   the console before a fleet that is made up; make screenshots takes pictures of all its pages
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 VENV   := .venv
@@ -9,7 +10,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 NODE   := tests/clients/node
 ARGS   ?=
 
-.PHONY: run install test check pytest test-servers format bench clean
+.PHONY: run install test check pytest test-servers format bench demo screenshots clean
 
 run: install
 	@exec $(BIN)/shoal serve $(ARGS)
@@ -33,6 +34,12 @@ format: $(VENV)/.test-tools
 
 bench: $(VENV)/.test-tools
 	$(BIN)/python -m benchmarks $(ARGS)
+
+demo: $(VENV)/.test-tools
+	@exec $(BIN)/python -m demo $(ARGS)
+
+screenshots: $(VENV)/.test-tools test-servers
+	$(BIN)/python -m demo.screenshots $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(NODE)/node_modules
@@ -63,8 +70,9 @@ test-servers:
 	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/debian-packages postgresql || true
 	@command -v redis-server >/dev/null || .ci/debian-packages redis-server || true
 	@command -v prometheus >/dev/null || .ci/debian-packages prometheus || true
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || .ci/debian-packages chromium || true
 
 $(NODE)/node_modules: $(NODE)/package.json
 	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true
 	@if command -v npm >/dev/null; then cd $(NODE) && npm install --no-package-lock --no-audit --no-fund --loglevel=error && touch node_modules; \
-	else echo "No npm here: the tests of the Node SDK will be skipped." >&2; fi
+	else echo "No npm here: the tests of the Node SDK and those by axe-core will be skipped." >&2; fi

@@ -2,7 +2,7 @@
 
 A handler is open to visitors only if it says `PUBLIC`, else to operators with the right that it says it needs; one that
 says nothing is open to nobody. For an operator of one tenant everything but that tenant is as if it were not there.
-Every request that may change something must carry the token of its session.
+Every request that may change something must carry the token of its session, and come from no page of another site.
 """
 
 import re
@@ -11,17 +11,16 @@ from typing import Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Cookie
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import NotFoundException
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
 from admin_ui.contexts.frame import HeldForm
+from admin_ui.cookies import cookie_value
 from admin_ui.held import hold
-from admin_ui.navigation import PREFIX
 from admin_ui.ports import ConsoleServices
-from admin_ui.sessions import COOKIE, LIFETIME, Session, Sessions
+from admin_ui.sessions import COOKIE, Session, Sessions
 from gateway.errors import GatewayError, PermissionDenied
 from gateway.services.access.operators import OperatorInfo
 from gateway.services.access.roles import RIGHTS, Right
@@ -30,8 +29,8 @@ from gateway.services.access.sessions import find_session_operator
 PUBLIC = {"public": True}
 """`opt` of a handler that visitors may reach."""
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-_OWN_PATH = re.compile(rf"{PREFIX}(?:[/?][A-Za-z0-9/?=&%._~+,:@-]*)?")
+LONGEST_QUERY = 16 * 1024
+"""Bytes; what a provider sends a browser back with is a tenth of it."""
 
 
 def needs(right: Right) -> dict[str, Any]:
@@ -63,6 +62,13 @@ class WrongHost(GatewayError):
     type = "invalid_request_error"
 
 
+class AddressTooLong(GatewayError):
+    """More in the address than any page of the console asks for."""
+
+    status = 414
+    type = "invalid_request_error"
+
+
 def access_guard(sessions: Sessions, services: ConsoleServices) -> Guard:
     """Refuse what may not pass. Handlers find the session in `request.auth` and its operator in `request.user`."""
     hosts = frozenset(host.lower() for host in services.settings.console_hosts)
@@ -70,9 +76,11 @@ def access_guard(sessions: Sessions, services: ConsoleServices) -> Guard:
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if "\0" in connection.scope["path"]:  # no file or row has such a name, and asking for one is an error
             raise NotFoundException
+        if len(connection.scope["query_string"]) > LONGEST_QUERY:
+            raise AddressTooLong("This address is longer than any of the console's.")
         if hosts and _host_name(connection.headers.get("host", "")) not in hosts:
             raise WrongHost("The console does not answer at this address.")
-        session = sessions.read(connection.cookies.get(COOKIE))
+        session = sessions.read(cookie_value(connection, services, COOKIE))
         connection.scope["auth"] = session
         if not handler.opt.get("public"):
             try:
@@ -116,36 +124,11 @@ async def _operator(services: ConsoleServices, session: Session | None) -> Opera
 async def _require_csrf_token(request: Request[Any, Any, Any], sessions: Sessions, session: Session | None) -> None:
     is_form = request.content_type[0] == RequestEncodingType.URL_ENCODED
     token = (await request.form()).get("csrf_token") if is_form else None
-    if session is None or not isinstance(token, str) or not sessions.is_csrf_token(session, token):
+    ours = request.headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}  # browsers say it over TLS
+    if not ours or session is None or not isinstance(token, str) or not sessions.is_csrf_token(session, token):
         raise FormNotOurs("This form is out of date or did not come from the console. Go back, reload and try again.")
 
 
 def _host_name(host: str) -> str:
     """A Host header without its port."""
     return re.sub(r":[0-9]*$", "", host).lower()
-
-
-def cookie(request: Request[Any, Any, Any], services: ConsoleServices, name: str, value: str, max_age: int) -> Cookie:
-    """A cookie of the console; https only where the console was reached so, or says that it is."""
-    public_url = services.settings.public_url or ""
-    return Cookie(
-        key=name,
-        value=value,
-        path=PREFIX,
-        max_age=max_age,
-        httponly=True,
-        samesite="lax",
-        secure=request.scope["scheme"] == "https" or public_url.startswith("https:"),
-    )
-
-
-def session_cookie(
-    request: Request[Any, Any, Any], services: ConsoleServices, sessions: Sessions, session: Session
-) -> Cookie:
-    """The cookie that carries a session."""
-    return cookie(request, services, COOKIE, sessions.cookie(session), LIFETIME)
-
-
-def safe_next(target: str) -> str:
-    """Where to go after signing in: a page of the console, whatever a link may say."""
-    return target if _OWN_PATH.fullmatch(target) else PREFIX

@@ -12,7 +12,7 @@ from litestar.template import TemplateConfig
 from admin_ui.access import PUBLIC, access_guard
 from admin_ui.errors import exception_handlers
 from admin_ui.headers import add_security_headers
-from admin_ui.inspections import Inspect, Inspections
+from admin_ui.inspections import Inspect, InspectAdapter, Inspections
 from admin_ui.model_work import ModelWork
 from admin_ui.navigation import PREFIX
 from admin_ui.oidc import OidcProvider
@@ -23,10 +23,14 @@ from admin_ui.sessions import Sessions
 from admin_ui.throttle import SignInThrottle
 from admin_ui.views import (
     account,
+    adapters,
+    aliases,
     allowlist,
     audit,
+    fleet_usage,
     keys,
     limits,
+    model_names,
     model_settings,
     models,
     new_model,
@@ -40,6 +44,8 @@ from admin_ui.views import (
     preferences,
     sign_in,
     tenants,
+    upstream_forms,
+    upstreams,
     usage,
 )
 from admin_ui.visit import visits
@@ -47,14 +53,20 @@ from admin_ui.visit import visits
 PAGES = (
     *overview.ROUTES,
     *tenants.ROUTES,
+    *fleet_usage.ROUTES,
     *keys.ROUTES,
     *limits.ROUTES,
     *allowlist.ROUTES,
+    *aliases.ROUTES,
     *usage.ROUTES,
     *models.ROUTES,
     *model_settings.ROUTES,
+    *model_names.ROUTES,
+    *adapters.ROUTES,
     *new_model.ROUTES,
     *nodes.ROUTES,
+    *upstreams.ROUTES,
+    *upstream_forms.ROUTES,
     *audit.ROUTES,
     *playground.ROUTES,
     *operators.ROUTES,
@@ -76,19 +88,20 @@ def create_admin_app(
     session_key: bytes,
     clock: Callable[[], float] = time.time,
     inspect: Inspect | None = None,
+    inspect_adapter: InspectAdapter | None = None,
     ask: AsksApi | None = None,
 ) -> Litestar:
     """The console over opened services.
 
     `session_key` (32 random bytes at least, kept between starts, the same on every gateway) signs sessions. `clock`
-    gives Unix seconds. `inspect` looks at models' sources; None: models are registered unseen.
-    `ask` puts questions to the public API; None: there is nothing to play with.
+    gives Unix seconds. `inspect` looks at models' sources, `inspect_adapter` at those of adapters; None: they are
+    registered unseen. `ask` puts questions to the public API; None: there is nothing to play with.
     """
     sessions = Sessions(session_key, clock)
     throttle = SignInThrottle(services.database, session_key, clock)
     settings = services.settings.oidc
     provider = None if settings is None else OidcProvider(settings, clock)
-    work = ModelWork(Orders(), None if inspect is None else Inspections(inspect))
+    work = ModelWork(Orders(), None if inspect is None else Inspections(inspect, inspect_adapter))
     static_files = create_static_files_router(
         path="/static",
         directories=[STATIC],

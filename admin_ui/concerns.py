@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from admin_ui.contexts.overview import Concern
-from admin_ui.fleet import node_url
+from admin_ui.fleet import node_name, node_url
 from admin_ui.navigation import PREFIX
 from admin_ui.paging import address
 from admin_ui.wording import ago_text, compact_text, number_text, plural_text, span_text
@@ -38,17 +38,17 @@ def of_nodes(nodes: Sequence[Node]) -> Iterator[Concern]:
     """Nodes that are away, and models that could not be loaded."""
     for node in nodes:
         if not node.healthy and not (node.status is None and node.failure == "not asked yet"):
-            why = f"{node.failure or 'It does not answer'}. Pool {node.pool}."
-            yield Concern("bad", f"Node {node.name} takes no requests", why[:1].upper() + why[1:], node_url(node))
+            why = f"{(node.failure or 'It does not answer').rstrip('.')}. Pool {node.pool}."
+            yield Concern("bad", f"Node {node_name(node)} takes no requests", why[:1].upper() + why[1:], node_url(node))
     failures: dict[tuple[str, str], list[str]] = {}
     for node in nodes:
         for model in node.status.models if node.status else ():
             if model.failure:
-                failures.setdefault((model.id, model.failure), []).append(node.name)
+                failures.setdefault((model.id, model.failure), []).append(node_name(node))
     for (model_id, why), where in failures.items():
         place = where[0] if len(where) == 1 else plural_text(len(where), "node")
         yield Concern(
-            "bad", f"{model_id} could not be loaded", f"{why} ({place})", address(f"{PREFIX}/models", {"q": model_id})
+            "bad", f"{model_id} could not be loaded", f"On {place}: {why}", address(f"{PREFIX}/models", {"q": model_id})
         )
 
 
@@ -61,11 +61,12 @@ def of_tenants(
         if tenant is None:
             continue
         whose = "A key of " if budget.of_key else ""
+        models = "all models" if budget.model_pattern == "*" else budget.model_pattern
         spent = "has spent its" if budget.percent >= 100 else f"has spent {budget.percent} % of its"
         yield Concern(
             "bad" if budget.percent >= 100 else "warn",
             f"{whose}{tenant.name} {spent} monthly tokens",
-            f"{compact_text(budget.amount)} tokens for {budget.model_pattern}.",
+            f"{compact_text(budget.amount)} for {models}.",
             f"{PREFIX}/tenants/{budget.tenant_id}",
         )
     for one in (one for one in refused if one.requests >= FEWEST_REFUSED):

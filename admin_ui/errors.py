@@ -10,13 +10,15 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect, Template
 from litestar.types import ExceptionHandler, ExceptionHandlersMap
 
-from admin_ui.access import SignInNeeded, session_cookie
+from admin_ui.access import SignInNeeded
 from admin_ui.address import elsewhere_of
 from admin_ui.contexts.frame import ErrorPage, SignInPage
+from admin_ui.cookies import session_cookie
 from admin_ui.navigation import PREFIX
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import Sessions
 from admin_ui.visit import shell_of
+from admin_ui.ways import path_of
 from gateway.errors import GatewayError
 
 AnyRequest = Request[Any, Any, Any]
@@ -52,7 +54,7 @@ class _Answers:
     def sign_in(self, request: AnyRequest, needed: SignInNeeded) -> Response[Any]:
         if LIVE in request.headers:
             return Response("", status_code=401, media_type="text/plain")
-        here = request.scope["path"]
+        here = path_of(request)
         if needed.held is not None:
             session = self._sessions.start()
             token = self._sessions.csrf_token(session)
@@ -81,5 +83,5 @@ class _Answers:
     def _page(self, request: AnyRequest, status: int, message: str) -> Response[Any]:
         page = ErrorPage(status, HTTPStatus(status).phrase, message)
         known = request.scope.get("user") is not None and request.scope.get("auth") is not None
-        around = {"shell": shell_of(request, self._sessions, None)} if known else {}
+        around = {"shell": shell_of(request, self._services, self._sessions, None)} if known else {}
         return Template(page.template, context={"page": page, **around}, status_code=status)

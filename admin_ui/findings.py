@@ -7,6 +7,7 @@ from typing import Any
 
 from admin_ui.contexts.playground import Cell, MatrixRow, Outcome, Piece, Score, Scores
 from admin_ui.ports import ApiAnswer
+from admin_ui.wording import MISLEADING, plain_text
 
 SHOWN_NUMBERS = 6
 """Of a vector."""
@@ -128,8 +129,9 @@ def _decoded(body: bytes) -> Any:
 
 def _shown(said: Any, body: bytes) -> str:
     if said is None:
-        return body.decode(errors="replace")[:MOST_BODY]
+        return plain_text(body.decode(errors="replace")[:MOST_BODY])
     text = json.dumps(_cut(said), indent=2, ensure_ascii=False)
+    text = MISLEADING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text if len(text) <= MOST_BODY else f"{text[:MOST_BODY]}\n…"
 
 

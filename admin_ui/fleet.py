@@ -6,16 +6,19 @@ from urllib.parse import quote
 
 from admin_ui.contexts.overview import MemorySegment, NodeLine, PoolCard, PoolsPart, Rest, Tone
 from admin_ui.navigation import PREFIX
+from admin_ui.paging import address
+from gateway.services.pools.loads import load_of
 from gateway.services.pools.node import Node
 
-SHADES = 8
+SHADES = 12
 STALE_AFTER = 10.0
 """Seconds after which what a node said is shown as of then."""
 BAR, LETTER = 600.0, 6.6
 """Pixels of a bar, and of a letter in it, on a usual screen."""
-FEWEST_LETTERS = 5
 MOST_NODES = 8
 """On the overview, of all pools together, each with as many."""
+MOST_POOLS = 8
+"""On the overview; where there are more, those with nodes that are away and the largest."""
 LARGE = 6
 """With more nodes than that each of them is shown more briefly."""
 PARTS, PARTS_OF_MANY = 12, 6
@@ -42,7 +45,9 @@ def pools_part(nodes: Sequence[Node], now: float) -> PoolsPart:
     large = len(nodes) > LARGE
     pools = len({node.pool for node in nodes})
     most = max(MOST_NODES // pools, 1) if len(nodes) > MOST_NODES else MOST_NODES
-    return PoolsPart(pool_cards(nodes, now, most, PARTS_OF_MANY if large else PARTS), large)
+    cards = pool_cards(nodes, now, most, PARTS_OF_MANY if large else PARTS)
+    shown = sorted(cards, key=lambda card: card.healthy == len(card.nodes) + card.more)[:MOST_POOLS]
+    return PoolsPart(tuple(card for card in cards if card in shown), len(cards) - len(shown), large)
 
 
 def pool_cards(nodes: Sequence[Node], now: float, most: int = MOST_NODES, parts: int = PARTS) -> Sequence[PoolCard]:
@@ -61,7 +66,7 @@ def node_line(node: Node, shades: Mapping[str, int], now: float, parts: int = PA
     id_ = "node-" + "".join(letter if letter.isalnum() else "-" for letter in f"{node.pool}-{node.name}")
     name = node.name.removeprefix("http://").removeprefix("https://")
     state, tone = _state(node)
-    problem = None if node.healthy else node.failure
+    problem = None if node.healthy or node.failure is None else node.failure.rstrip(".")
     if status is None:
         return NodeLine(id_, node_url(node), name, state, tone, problem, heard=False, in_flight=node.in_flight)
     age = now - node.heard
@@ -84,6 +89,7 @@ def node_line(node: Node, shades: Mapping[str, int], now: float, parts: int = PA
         host_budget=status.host_budget,
         segments=segments[:parts],
         rest=_rest(segments[parts:]),
+        loading=tuple(load for model in status.models if (load := load_of(model)) is not None),
         failed=tuple((model.id, model.failure or "no reason given") for model in status.models if model.failure),
         waiting_requests=status.waiting_requests,
         waiting_tokens=status.waiting_tokens,
@@ -98,6 +104,7 @@ def _card(name: str, nodes: Sequence[Node], shades: Mapping[str, int], now: floa
     well = [node.status for node in nodes if node.healthy and node.status is not None]
     return PoolCard(
         name=name,
+        url=address(f"{PREFIX}/nodes", {"q": name}),
         healthy=sum(node.healthy for node in nodes),
         nodes=tuple(lines),
         more=max(len(nodes) - most, 0),
@@ -165,11 +172,8 @@ def _segments(node: Node, shades: Mapping[str, int]) -> Sequence[MemorySegment]:
 
 
 def fitting(name: str, width: float) -> str:
-    """As much of a name as has room in so many per cent of a bar; nothing where that would be a few letters."""
-    room = int((width / 100 * BAR - 16) / LETTER)
-    if len(name) <= room:
-        return name
-    return f"{name[: room - 1].rstrip('-_.')}\N{HORIZONTAL ELLIPSIS}" if room >= FEWEST_LETTERS else ""
+    """A name that has room in so many per cent of a bar; else nothing: half a name is noise, and the list has it."""
+    return name if len(name) * LETTER <= width / 100 * BAR - 16 else ""
 
 
 def shades_of(nodes: Sequence[Node]) -> dict[str, int]:

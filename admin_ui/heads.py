@@ -12,6 +12,7 @@ TABS = (
     ("Overview", ""),
     ("API keys", "/keys"),
     ("Models", "/models"),
+    ("Aliases", "/aliases"),
     ("Limits", "/limits"),
     ("Usage", "/usage"),
     ("Playground", "/playground"),

@@ -4,6 +4,7 @@ It is held by the browser alone, without what is secret in it, and only if the b
 of the console: what another site sends in somebody's name is never kept for them.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -14,8 +15,10 @@ from litestar.enums import RequestEncodingType
 from admin_ui.contexts.frame import GoOnPage, HeldForm
 from admin_ui.navigation import PREFIX
 from admin_ui.ports import ConsoleServices
+from admin_ui.ways import path_of
 
-SECRET = ("password", "secret", "credential", "token")
+SECRET = re.compile(r"password|secret|credential|(?:^|_)token$")
+"""Fields that are not kept; limits on tokens are no secrets."""
 NEVER = (f"{PREFIX}/sign-in", f"{PREFIX}/sign-out", f"{PREFIX}/theme")
 
 
@@ -27,7 +30,7 @@ async def hold(request: Request[Any, Any, Any], services: ConsoleServices) -> He
         return None
     sent = await request.form()
     fields = [(name, value) for name, value in sent.multi_items() if isinstance(value, str) and not _is_secret(name)]
-    return HeldForm(path, urlencode(fields))
+    return HeldForm(path_of(request), urlencode(fields))
 
 
 def go_on(held: HeldForm) -> GoOnPage:
@@ -41,7 +44,7 @@ def fields_of(held: HeldForm) -> Sequence[tuple[str, str]]:
 
 
 def _is_secret(name: str) -> bool:
-    return any(word in name for word in SECRET)
+    return SECRET.search(name) is not None
 
 
 def _is_from_here(request: Request[Any, Any, Any], services: ConsoleServices) -> bool:

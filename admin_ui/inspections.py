@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any, Generic, TypeVar
 
 from gateway.services.register.model_facts import ModelFacts
 
@@ -34,6 +35,20 @@ class Inspected:
     """In memory, at most, by the numbers that it is served in."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectedAdapter:
+    """What an adapter's source says of it, held against its model."""
+
+    adapter: str
+    """Of a folder, its absolute path."""
+    rank: int
+    """The greatest of its products."""
+    modules: int
+    """Of its model, that it changes."""
+    bytes: int
+    """As stored."""
+
+
 class InspectionRefused(Exception):
     """The model could not be served, and why."""
 
@@ -45,13 +60,16 @@ class InspectionRefused(Exception):
 
 Inspect = Callable[[str, str | None], Awaitable[Inspected]]
 """Looks at a hub id or folder, at a revision. Raises InspectionRefused."""
+InspectAdapter = Callable[[str, str | None, str], Awaitable[InspectedAdapter]]
+"""The same with an adapter on that model."""
+Found = TypeVar("Found", Inspected, InspectedAdapter)
 
 
 @dataclass(slots=True, eq=False)
-class Look:
+class Look(Generic[Found]):
     """One look."""
 
-    task: asyncio.Task[Inspected]
+    task: asyncio.Task[Found]
     began: float = field(default_factory=monotonic)
 
     @property
@@ -60,7 +78,7 @@ class Look:
         return monotonic() - self.began
 
     @property
-    def found(self) -> Inspected | None:
+    def found(self) -> Found | None:
         """What there is; None before the end, or where it is refused."""
         return self.task.result() if self.task.done() and self.refusal is None else None
 
@@ -84,29 +102,48 @@ class Look:
 class Inspections:
     """Every look of this process. Two who ask for the same at once share one."""
 
-    def __init__(self, inspect: Inspect) -> None:
+    def __init__(self, inspect: Inspect, inspect_adapter: InspectAdapter | None = None) -> None:
         self._inspect = inspect
+        self._inspect_adapter = inspect_adapter
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._looks: dict[tuple[str, str | None], Look] = {}
+        self._models: dict[tuple[str, str | None], Look[Inspected]] = {}
+        self._adapters: dict[tuple[str, str | None, str], Look[InspectedAdapter]] = {}
 
-    def of(self, source: str, revision: str | None, *, anew: bool = False) -> Look:
+    def of(self, source: str, revision: str | None, *, anew: bool = False) -> Look[Inspected]:
         """The look at it; `anew`: a finished one does not count."""
-        key = source, revision
-        look = self._looks.pop(key, None)
-        if look is None or (look.task.done() and (anew or look.seconds > GOOD_FOR)):
-            look = Look(asyncio.create_task(self._look(source, revision)))
-        self._looks[key] = look
-        for old in [key for key, one in self._looks.items() if one.task.done()][: max(len(self._looks) - KEPT, 0)]:
-            del self._looks[old]
-        return look
+        return self._kept(self._models, (source, revision), self._inspect, anew)
+
+    @property
+    def looks_at_adapters(self) -> bool:
+        """And not at models alone."""
+        return self._inspect_adapter is not None
+
+    def of_adapter(self, source: str, revision: str | None, adapter: str) -> Look[InspectedAdapter] | None:
+        """The look at an adapter on it, a new one where the last was refused; None: nothing here can look at one."""
+        if self._inspect_adapter is None:
+            return None
+        before = self._adapters.get((source, revision, adapter))
+        refused = before is not None and before.refusal is not None
+        return self._kept(self._adapters, (source, revision, adapter), self._inspect_adapter, refused)
 
     async def close(self) -> None:
         """Stop all that go on."""
-        tasks = [look.task for look in self._looks.values()]
+        tasks = [look.task for looks in (self._models, self._adapters) for look in looks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _look(self, source: str, revision: str | None) -> Inspected:
+    def _kept(
+        self, looks: dict[Any, Look[Found]], key: tuple[Any, ...], inspect: Callable[..., Awaitable[Found]], anew: bool
+    ) -> Look[Found]:
+        look = looks.pop(key, None)
+        if look is None or (look.task.done() and (anew or look.seconds > GOOD_FOR)):
+            look = Look(asyncio.create_task(self._in_turn(inspect, key)))
+        looks[key] = look
+        for old in [key for key, one in looks.items() if one.task.done()][: max(len(looks) - KEPT, 0)]:
+            del looks[old]
+        return look
+
+    async def _in_turn(self, inspect: Callable[..., Awaitable[Found]], question: tuple[Any, ...]) -> Found:
         async with self._turns:
-            return await self._inspect(source, revision)
+            return await inspect(*question)

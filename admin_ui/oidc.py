@@ -4,10 +4,12 @@ The token's signature is checked by the provider's own keys, and by kinds of sig
 only knows our secret; then issuer, audience, times and nonce. What goes wrong is told in words.
 """
 
+import asyncio
 import hmac
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -28,9 +30,14 @@ NAMES = ("preferred_username", "email", "sub")
 """Claims for what somebody is called here: the first that there is."""
 LEEWAY = 60
 """Seconds by which clocks may differ."""
+SAYS_ISSUER = "authorization_response_iss_parameter_supported"
+"""A provider that says so of itself names itself in every answer (RFC 9207)."""
 TIMEOUT = 10.0
 KEPT = 600.0
 """Seconds for which the provider's description of itself is used."""
+AGAIN_AFTER = 5.0
+"""Seconds until a provider is asked again that did not say what it is: visitors can not make us ask without end."""
+LONGEST_NAME = 64
 
 
 class SignInFailed(Exception):
@@ -72,7 +79,8 @@ class OidcProvider:
     def __init__(self, settings: OidcSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
-        self._known: tuple[float, Mapping[str, Any]] | None = None
+        self._known: tuple[float, Mapping[str, Any] | SignInFailed] | None = None
+        self._looking = asyncio.Lock()
 
     async def address(self, attempt: Attempt, redirect_uri: str) -> str:
         """Where the browser is sent to. Raises SignInFailed."""
@@ -89,9 +97,11 @@ class OidcProvider:
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
-    async def prove(self, attempt: Attempt, code: str, redirect_uri: str) -> Outsider:
-        """Who came back with this code. Raises SignInFailed."""
+    async def prove(self, attempt: Attempt, code: str, redirect_uri: str, issuer: str | None = None) -> Outsider:
+        """Who came back with this code. `issuer`: who sent them back, as the answer says. Raises SignInFailed."""
         description = await self._description()
+        if issuer != self._settings.issuer and (issuer is not None or description.get(SAYS_ISSUER)):
+            raise self._refused("the answer is not that provider's (iss)")
         reply = await self._exchange(description, attempt, code, redirect_uri)
         keys = await self._get(description["jwks_uri"])
         claims = self._checked(reply, keys, attempt)
@@ -114,6 +124,8 @@ class OidcProvider:
             raise self._refused(f"its token is not for this sign-in ({error.claim})", error) from error
         except (JoseError, KeyError, TypeError, ValueError) as error:
             raise self._refused("its token could not be verified", error) from error
+        if not isinstance(claims["sub"], str):
+            raise self._refused("its token is not for this sign-in (sub)")
         return dict(claims)
 
     async def _exchange(
@@ -135,19 +147,30 @@ class OidcProvider:
         return await self._ask("POST", description["token_endpoint"], data=form, auth=basic)
 
     async def _description(self) -> Mapping[str, Any]:
-        """What the provider says of itself, at the address that its name gives."""
-        now = self._clock()
-        if self._known is None or not 0 <= now - self._known[0] < KEPT:
-            issuer = self._settings.issuer
-            found = await self._get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-            scheme = "https://" if issuer.startswith("https://") else "http"
-            needed = [found.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
-            if found.get("issuer") != issuer:
-                raise self._refused(f"it calls itself {str(found.get('issuer'))[:200]!r}, not {issuer!r}", status=502)
-            if not all(isinstance(one, str) and one.startswith(scheme) for one in needed):
-                raise self._refused("it does not say where its parts are", status=502)
-            self._known = now, found
-        return self._known[1]
+        """What the provider says of itself. Whoever comes while it is asked waits for that answer."""
+        async with self._looking:
+            if self._known is None or not 0 <= self._clock() - self._known[0] < _lasts(self._known[1]):
+                try:
+                    found: Mapping[str, Any] | SignInFailed = await self._look()
+                except SignInFailed as failed:
+                    found = failed
+                self._known = self._clock(), found
+            known = self._known[1]
+        if isinstance(known, SignInFailed):
+            raise SignInFailed(known.message, known.status) from known
+        return known
+
+    async def _look(self) -> Mapping[str, Any]:
+        """Its description, at the address that its name gives."""
+        issuer = self._settings.issuer
+        found = await self._get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        scheme = "https://" if issuer.startswith("https://") else "http"
+        needed = [found.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
+        if found.get("issuer") != issuer:
+            raise self._refused(f"it calls itself {str(found.get('issuer'))[:200]!r}, not {issuer!r}", status=502)
+        if not all(isinstance(one, str) and one.startswith(scheme) for one in needed):
+            raise self._refused("it does not say where its parts are", status=502)
+        return found
 
     async def _get(self, url: str) -> Mapping[str, Any]:
         return await self._ask("GET", url)
@@ -180,9 +203,20 @@ def outsider_of(claims: Mapping[str, Any], settings: OidcSettings) -> Outsider:
             "gives it a role here.",
             403,
         )
-    said = (claims.get(name) for name in NAMES)
-    name = next(name for name in said if isinstance(name, str) and name and "/" not in name)
-    return Outsider(f"{settings.issuer}|{claims['sub']}", name, rule.role, rule.tenant)
+    return Outsider(f"{settings.issuer}|{claims['sub']}", _name_of(claims), rule.role, rule.tenant)
+
+
+def _name_of(claims: Mapping[str, Any]) -> str:
+    """The first claim that can be a name here; where none can, one that is made of the provider's own id for them."""
+    for claim in NAMES:
+        name = claims.get(claim)
+        if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and "/" not in name:
+            return name
+    return f"sub-{sha256(str(claims['sub']).encode()).hexdigest()[:16]}"
+
+
+def _lasts(known: Mapping[str, Any] | SignInFailed) -> float:
+    return AGAIN_AFTER if isinstance(known, SignInFailed) else KEPT
 
 
 def values_of(claims: Mapping[str, Any], path: str) -> frozenset[str]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from admin_ui.contexts.models import Fit, Place, Whereabouts
 from admin_ui.fleet import node_name
-from admin_ui.wording import bytes_text, number_text, plural_text
+from admin_ui.wording import bytes_text, number_text, percent_text, plural_text
+from gateway.services.pools.loads import load_of, next_step
 from gateway.services.pools.node import Node
 from gateway.services.register.models import ModelInfo
 
@@ -21,7 +22,7 @@ def whereabouts(model: ModelInfo, nodes: Sequence[Node], *, of_upstreams: bool) 
         (node, one.state, one.tier)
         for node in nodes
         for one in (node.status.models if node.status else ())
-        if one.id == known and (one.adapter is None) == (model.facts.adapter is None)
+        if one.id == known and one.adapter == model.facts.adapter
     ]
     of = plural_text(len(nodes), "node")
     for word, tone, here in (
@@ -31,8 +32,16 @@ def whereabouts(model: ModelInfo, nodes: Sequence[Node], *, of_upstreams: bool) 
         ("in host memory of", "quiet", [node for node, state, tier in found if tier == "host"]),
     ):
         if here:
-            return Whereabouts(f"{word} {number_text(len(here))} of {of}", tone)
+            share = _least_share(here, known) if tone == "warn" else ""
+            return Whereabouts(f"{word} {number_text(len(here))} of {of}{share}", tone)
     return Whereabouts("not loaded" if nodes else "no node in its pool", "quiet" if nodes else "bad")
+
+
+def _least_share(nodes: Sequence[Node], model_id: str) -> str:
+    """Of the load that has furthest to go, among those that are measured."""
+    loads = [load_of(one) for node in nodes if node.status for one in node.status.models if one.id == model_id]
+    shares = [load.share for load in loads if load is not None and load.share is not None]
+    return f", {percent_text(min(shares))}" if shares else ""
 
 
 def places(model: ModelInfo, nodes: Iterable[Node], urls: Mapping[str, str], now: float) -> Sequence[Place]:
@@ -43,7 +52,7 @@ def places(model: ModelInfo, nodes: Iterable[Node], urls: Mapping[str, str], now
         here = [
             one
             for one in (node.status.models if node.status else ())
-            if one.id == known and (model.facts.adapter is None) == (one.adapter is None)
+            if one.id == known and one.adapter == model.facts.adapter
         ]
         one = here[0] if here else None
         tier = "absent" if one is None else "failed" if one.state == "failed" else str(one.tier)
@@ -58,7 +67,9 @@ def places(model: ModelInfo, nodes: Iterable[Node], urls: Mapping[str, str], now
                 in_use=one.in_use if one else 0,
                 idle=one.idle_seconds if one else 0.0,
                 pinned=one.pinned if one else False,
+                load=load_of(one) if one else None,
                 failure=one.failure if one else None,
+                next=next_step(one.failure_code if one else None),
             )
         )
     return tuple(found)

@@ -1,6 +1,6 @@
 """What the console needs of a running gateway, and nothing more; the composition root's `Services` fits."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,8 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.services.pools.node import Node
 from gateway.services.register.quota_use import KnowsStandings
+from gateway.services.register.sealing import Sealer
+from gateway.services.register.upstreams import NewUpstream
 from gateway.services.snapshot.entries import PolicySnapshot
 from gateway.services.standing import Report
+from gateway.services.upstreams.probe import Found
 from gateway.settings import GatewaySettings
 
 
@@ -89,6 +92,21 @@ AsksApi = Callable[[ApiQuestion], Awaitable[ApiAnswer]]
 """Puts a question to the API as if it had come from outside: policies, limits and usage are those of any request."""
 
 
+class KnowsUpstreams(Protocol):
+    """Calls the servers of others."""
+
+    @property
+    def sealer(self) -> Sealer | None:
+        """What their credentials are encrypted with; None: this gateway has no secret key."""
+
+    @property
+    def engine_pools(self) -> Collection[str]:
+        """Names that no pool of them may have."""
+
+    async def look(self, new: NewUpstream) -> Found:
+        """Ask one whether it is there, whether it takes the key, and which models it has."""
+
+
 class ConsoleServices(Protocol):
     """The opened services of a gateway, as far as pages show them."""
 
@@ -107,6 +125,10 @@ class ConsoleServices(Protocol):
     @property
     def nodes(self) -> KnowsNodes:
         """Engine nodes."""
+
+    @property
+    def upstreams(self) -> KnowsUpstreams:
+        """Servers of others."""
 
     @property
     def usage(self) -> KnowsUsage:

@@ -1,12 +1,19 @@
-"""The templates' environment: everything is escaped, and a name that is not in the context is an error."""
+"""The templates' environment: everything is escaped, and a name that is not in the context is an error.
+
+What nodes, providers and callers say is shown, too, so whatever turns the direction of writing or controls a terminal
+stands there as a mark: no text can make the words beside it read otherwise. What must stay as it is, because it is sent
+or copied again, says so: `{{ text | e }}`.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar.plugins.jinja import JinjaTemplateEngine
+from markupsafe import Markup
 
 from admin_ui import wording
 from admin_ui.navigation import PREFIX
@@ -28,6 +35,7 @@ def environment(clock: Callable[[], float]) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_plain,
     )
     made.globals.update(
         prefix=PREFIX,
@@ -48,6 +56,11 @@ def environment(clock: Callable[[], float]) -> Environment:
         value=wording.value_text,
     )
     return made
+
+
+def _plain(value: Any) -> Any:
+    """What is about to be shown, without what misleads whoever reads it; markup of our own as it is."""
+    return wording.plain_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def file_addresses() -> dict[str, str]:

@@ -22,7 +22,9 @@ SCOPES: dict[Task, str] = {
 """What a key must be allowed for each."""
 OPENAI = frozenset({"model", "input", "dimensions"})
 """What its SDK for Python takes by name."""
-ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]_/-]+")
+ADDRESS = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,15 @@ from litestar.params import SkipValidation
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from admin_ui.access import cookie
 from admin_ui.address import caller
 from admin_ui.contexts.frame import THEMES, Flash, Page, Shell, Theme, Tone
+from admin_ui.cookies import cookie, cookie_value, no_cookie
 from admin_ui.forms import Form
 from admin_ui.navigation import PREFIX, links
 from admin_ui.paging import address
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import Session, Sessions
+from admin_ui.ways import path_of
 from gateway.services.access.operators import OperatorInfo
 from gateway.services.access.roles import RIGHTS
 from gateway.services.register.audit import Actor
@@ -64,20 +65,21 @@ class Visit:
     async def form(self) -> Form:
         """What was sent."""
         sent = await self.request.form()
-        return Form({name: [str(value) for value in sent.getall(name)] for name in sent})
+        return Form({name: [readable(str(value)) for value in sent.getall(name)] for name in sent})
 
     def page(self, page: Page, *, status: int = 200) -> Answer:
         """A whole page, with what became of the form before."""
         flash = self._flash()
-        shell = shell_of(self.request, self.sessions, flash)
+        shell = shell_of(self.request, self.services, self.sessions, flash)
         answer = Template(page.template, context={"page": page, "shell": shell}, status_code=status)
         if flash is not None:
-            answer.delete_cookie(FLASH, path=PREFIX)
+            answer.set_cookie(no_cookie(self.request, self.services, FLASH))
         return answer
 
     def part(self, part: Page) -> Answer:
         """A part of a page, for the page's script."""
-        return Template(part.template, context={"part": part, "shell": shell_of(self.request, self.sessions, None)})
+        shell = shell_of(self.request, self.services, self.sessions, None)
+        return Template(part.template, context={"part": part, "shell": shell})
 
     def done(self, to: str, text: str, tone: Tone = "good") -> Answer:
         """After a form: the page at `to`, which says `text` first. Nothing secret: it travels in a cookie."""
@@ -85,7 +87,8 @@ class Visit:
         return Redirect(to, status_code=303, cookies=[cookie(self.request, self.services, FLASH, sealed, 60)])
 
     def _flash(self) -> Flash | None:
-        plain = self.sessions.opened(self.request.auth, FLASH, self.request.cookies.get(FLASH))
+        sealed = cookie_value(self.request, self.services, FLASH)
+        plain = self.sessions.opened(self.request.auth, FLASH, sealed)
         return None if plain is None else msgspec.json.decode(plain, type=Flash)
 
 
@@ -102,7 +105,9 @@ def visits(services: ConsoleServices, sessions: Sessions) -> Provide:
     return Provide(visit, sync_to_thread=False)
 
 
-def shell_of(request: Request[OperatorInfo, Session, Any], sessions: Sessions, flash: Flash | None) -> Shell:
+def shell_of(
+    request: Request[OperatorInfo, Session, Any], services: ConsoleServices, sessions: Sessions, flash: Flash | None
+) -> Shell:
     """What stands around a page."""
     operator, path = request.user, request.scope["path"]
     return Shell(
@@ -110,8 +115,8 @@ def shell_of(request: Request[OperatorInfo, Session, Any], sessions: Sessions, f
         role=operator.role.replace("_", " "),
         may=RIGHTS[operator.role],
         csrf_token=sessions.csrf_token(request.auth),
-        theme=theme_of(request),
-        here=address(path, query_of(request)) if request.method == "GET" else PREFIX,
+        theme=theme_of(request, services),
+        here=address(path_of(request), query_of(request)) if request.method == "GET" else PREFIX,
         links=links(operator, path),
         flash=flash,
     )
@@ -119,10 +124,15 @@ def shell_of(request: Request[OperatorInfo, Session, Any], sessions: Sessions, f
 
 def query_of(request: Request[Any, Any, Any]) -> Mapping[str, str]:
     """The query of its address; of what stands there twice, the last."""
-    return dict(request.query_params.multi_items())
+    return {name: readable(value) for name, value in request.query_params.multi_items()}
 
 
-def theme_of(request: Request[Any, Any, Any]) -> Theme:
+def readable(text: str) -> str:
+    """What was sent, as a browser would show it: no database takes NULs, and UTF-8 has no half characters."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def theme_of(request: Request[Any, Any, Any], services: ConsoleServices) -> Theme:
     """What the browser's owner chose."""
-    chosen = request.cookies.get(THEME)
+    chosen = cookie_value(request, services, THEME)
     return next((theme for theme in THEMES if theme == chosen), "auto")

@@ -1,12 +1,15 @@
 """How numbers, bytes, times and changes are written for people. Pure; templates use them as filters."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 SHORT = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+MISLEADING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Controls but tab and line end, and what embeds, overrides or isolates a direction of writing."""
 SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
@@ -70,9 +73,11 @@ def day_text(moment: datetime) -> str:
 
 
 def percent_text(share: float) -> str:
-    """A share of one: `0.4 %`, `38 %`."""
+    """A share of one: `0.4 %`, `38 %`; what is next to nothing is said to be that."""
     percent = share * 100
-    return "0 %" if not percent else f"{percent:.1g} %" if percent < 1 else f"{percent:.0f} %"
+    if not percent:
+        return "0 %"
+    return "< 0.1 %" if percent < 0.1 else f"{percent:.1g} %" if percent < 1 else f"{percent:.0f} %"
 
 
 def value_text(value: Any) -> str:
@@ -83,3 +88,8 @@ def value_text(value: Any) -> str:
 def plural_text(count: int, one: str, many: str | None = None) -> str:
     """`1 node`, `3 nodes`."""
     return f"{number_text(count)} {one if count == 1 else many or one + 's'}"
+
+
+def plain_text(text: str) -> str:
+    """Without what misleads whoever reads it: a mark stands in its place."""
+    return MISLEADING.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -9,6 +9,7 @@ from shoal.failures import StartFailure
 BENCHMARKS = (
     "batches",
     "chaos",
+    "console",
     "crashes",
     "end_to_end",
     "exact_quotas",

@@ -157,7 +157,7 @@ async def climb_ladder(subject: Subject, work: ThreadedDevice, narrow: Callable[
     ref, sibling = (ModelRef(id=name, source=subject.ref.source) for name in ("busy", "idle"))
     residency = Residency(
         budget=4 * plan_load(ref, device).bytes,
-        plan=lambda wanted: plan_load(wanted, device),
+        plan=lambda wanted, progress: plan_load(wanted, device, progress),
         discarded=lambda: give_back_memory(device),
     )
     steps: Counter[str] = Counter()

@@ -123,7 +123,9 @@ async def swap_models(subject: Subject) -> float:
     refs = [ModelRef(id=name, source=subject.ref.source) for name in ("one", "other")]
     plan = plan_load(refs[0], subject.device)
     residency = Residency(
-        budget=plan.bytes * 3 // 2, host_budget=3 * plan.bytes, plan=lambda ref: plan_load(ref, subject.device)
+        budget=plan.bytes * 3 // 2,
+        host_budget=3 * plan.bytes,
+        plan=lambda ref, progress: plan_load(ref, subject.device, progress),
     )
     best = float("inf")
     for ref in [*refs, *refs, *refs * RUNS]:

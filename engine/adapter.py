@@ -24,6 +24,7 @@ from engine.finite import refuse_not_finite
 from engine.layers.embedding import Embedding, TypeEmbedding
 from engine.layout import Layout, lay_out
 from engine.models.deberta_v2 import DisentangledAttention
+from engine.progress import Progress
 from engine.tensor_entry import TensorEntry
 from engine.tiers import LoadPlan
 from engine.weights import KeyMap, Target, fill, is_ignored, target_of
@@ -74,7 +75,12 @@ class Use:
 
 
 def plan_adapter(
-    pairs: Sequence[LowRank], base: nn.Module, keys: Mapping[str, KeyMap], device: Device, dtype: torch.dtype
+    pairs: Sequence[LowRank],
+    base: nn.Module,
+    keys: Mapping[str, KeyMap],
+    device: Device,
+    dtype: torch.dtype,
+    progress: Progress,
 ) -> LoadPlan[LoadedAdapter]:
     """Check an adapter against its base, which may be without weights, and say what it takes.
 
@@ -85,7 +91,7 @@ def plan_adapter(
     with torch.device("meta"):
         blank = nn.ParameterList(torch.empty(entry.shape, dtype=dtype) for entry in entries)
     layout = lay_out(blank, dtype)
-    return LoadPlan(layout.bytes, partial(_load, [place for _, place in found], entries, layout, device))
+    return LoadPlan(layout.bytes, partial(_load, [place for _, place in found], entries, layout, device, progress))
 
 
 def adapted(body: nn.Module, batch: PackedBatch) -> nn.Module:
@@ -225,12 +231,16 @@ def _is_elsewhere(base: nn.Module, target: Target) -> bool:
     return name not in ("qkv", "out") or (name == "qkv" and target.part < 2)
 
 
-def _load(places: Sequence[_Place], entries: Sequence[TensorEntry], layout: Layout, device: Device) -> LoadedAdapter:
+def _load(
+    places: Sequence[_Place], entries: Sequence[TensorEntry], layout: Layout, device: Device, progress: Progress
+) -> LoadedAdapter:
+    progress.enter("read", sum(entry.nbytes for entry in entries))
     with torch.inference_mode():
         views = layout.views(device_memory(layout.bytes, device))
         named = dict(zip(views, entries, strict=True))
         targets = {name: Target(name) for name in views}
-        fill(views, named, targets)
+        fill(views, named, targets, read=progress.advance)
+        progress.enter("check")
         refuse_not_finite(views, targets)
         changes: dict[str, list[Change]] = {}
         matrices = list(views.values())

@@ -24,6 +24,7 @@ from engine.layers.attention import Attention, resolve_attention
 from engine.layout import Layout, lay_out
 from engine.models import FAMILIES
 from engine.models.padded import Padded, library_keys
+from engine.progress import Progress
 from engine.tiers import LoadPlan
 from engine.tokenizer import Tokenizer
 from engine.weights import KeyMap, Target, fill, match
@@ -125,8 +126,13 @@ def key_maps(spec: ModelSpec, body: nn.Module) -> Mapping[str, KeyMap]:
     return {**heads, "body.": keys if spec.prefix is None else replace(keys, prefix=spec.prefix)}
 
 
-def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[LoadedModel]:
-    """Check a checkpoint against its architecture, and say what the model takes, before any memory is asked for."""
+def plan_model(
+    spec: ModelSpec, device: Device, dtype: torch.dtype, progress: Progress | None = None
+) -> LoadPlan[LoadedModel]:
+    """Check a checkpoint against its architecture, and say what the model takes, before any memory is asked for.
+
+    `progress` is told how far the load is.
+    """
     layout, targets = check_model(spec, device.place, dtype)
     # On the CPU the tokenizer shares the memory that the budget is about.
     taken = layout.bytes + (0 if device.on_cuda else _tokenizer_bytes(spec))
@@ -136,7 +142,8 @@ def plan_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadPlan[
     full = _full_batch(spec, device)
     heads = sum(HEADS[head.kind].bytes(head, spec.config, full, dtype.itemsize) for head in spec.heads)
     activation = device.workers * (shape.peak(full) + heads)
-    return LoadPlan(taken, partial(_load, spec, device, layout, targets, activation), activation)
+    load = partial(_load, spec, device, layout, targets, activation, progress or Progress())
+    return LoadPlan(taken, load, activation)
 
 
 def check_model(spec: ModelSpec, place: torch.device, dtype: torch.dtype) -> tuple[Layout, Mapping[str, Target]]:
@@ -153,13 +160,21 @@ def load_model(spec: ModelSpec, device: Device, dtype: torch.dtype) -> LoadedMod
 
 
 def _load(
-    spec: ModelSpec, device: Device, layout: Layout, targets: Mapping[str, Target], activation: int
+    spec: ModelSpec,
+    device: Device,
+    layout: Layout,
+    targets: Mapping[str, Target],
+    activation: int,
+    progress: Progress,
 ) -> LoadedModel:
+    progress.enter("read", sum(spec.tensors[name].nbytes for name in targets))
     with torch.inference_mode():
         weights = device_memory(layout.bytes, device)
         # Reading needs the interpreter only to begin; parsing a tokenizer keeps it from beginning to end.
         reading = Event()
-        filled = beside(partial(fill, layout.views(weights), spec.tensors, targets, reading.set))
+        filled = beside(
+            partial(fill, layout.views(weights), spec.tensors, targets, reading=reading.set, read=progress.advance)
+        )
         filled.add_done_callback(lambda _: reading.set())
         reading.wait()
         tokenizer = Tokenizer(
@@ -169,6 +184,7 @@ def _load(
             typed=spec.typed,
         )
         filled.result()
+        progress.enter("check")
         model = LoadedModel(
             spec=spec,
             tokenizer=tokenizer,

@@ -13,6 +13,7 @@ from engine.device import Device, open_device
 from engine.errors import ArchitectureUnknown, ModelError, ModelInvalid, OutOfMemory, SourceNotFound
 from engine.layers.attention import resolve_attention
 from engine.loaded import LoadedModel, Network, key_maps, plan_model
+from engine.progress import Progress
 from engine.protocol import ModelRef
 from engine.settings import EngineSettings
 from engine.source import resolve
@@ -22,15 +23,19 @@ OWN = "#"
 """Before the name of a task: an adapter that lies in the model's own checkpoint (Jina v3)."""
 
 
-def plan_load(ref: ModelRef, device: Device) -> LoadPlan[LoadedModel | LoadedAdapter]:
-    """Find a model or an adapter, read what it is, and how many bytes it will take. Blocks, and may download."""
+def plan_load(ref: ModelRef, device: Device, progress: Progress | None = None) -> LoadPlan[LoadedModel | LoadedAdapter]:
+    """Find a model or an adapter, read what it is, and how many bytes it will take. Blocks, and may download.
+
+    `progress` is told how far that is, and the load after it.
+    """
+    progress = progress or Progress()
     plan: LoadPlan[LoadedModel] | LoadPlan[LoadedAdapter]
     with naming(ref):
-        spec, dtype = describe(resolve(ref.source, ref.revision)), device.dtype(ref.dtype)
+        spec, dtype = describe(resolve(ref.source, ref.revision, progress=progress)), device.dtype(ref.dtype)
         if ref.adapter is None:
-            plan = plan_model(spec, device, dtype)
+            plan = plan_model(spec, device, dtype, progress)
         else:
-            plan = _plan_adapter(spec, ref.adapter, device, dtype)
+            plan = _plan_adapter(spec, ref.adapter, device, dtype, progress)
 
     def load() -> LoadedModel | LoadedAdapter:
         with naming(ref):
@@ -39,7 +44,9 @@ def plan_load(ref: ModelRef, device: Device) -> LoadPlan[LoadedModel | LoadedAda
     return LoadPlan(plan.bytes, load, plan.activation)
 
 
-def _plan_adapter(spec: ModelSpec, adapter: str, device: Device, dtype: torch.dtype) -> LoadPlan[LoadedAdapter]:
+def _plan_adapter(
+    spec: ModelSpec, adapter: str, device: Device, dtype: torch.dtype, progress: Progress
+) -> LoadPlan[LoadedAdapter]:
     if not spec.native:
         raise ArchitectureUnknown("Adapters go with architectures that are written here; this runs in transformers.")
     if adapter.startswith(OWN):
@@ -48,15 +55,15 @@ def _plan_adapter(spec: ModelSpec, adapter: str, device: Device, dtype: torch.dt
         source, at, revision = adapter.partition("@")
         if Path(adapter).is_dir():
             source, at = adapter, ""
-        pairs = read_adapter(resolve(source, revision if at else None, (CONFIG,)))
+        pairs = read_adapter(resolve(source, revision if at else None, (CONFIG,), progress))
     with torch.inference_mode(), torch.device("meta"):
         blank = Network(spec, resolve_attention(device.place, dtype))
-    return plan_adapter(pairs, blank, key_maps(spec, blank.body), device, dtype)
+    return plan_adapter(pairs, blank, key_maps(spec, blank.body), device, dtype, progress)
 
 
 def check_adapter(spec: ModelSpec, adapter: str) -> None:
     """Hold an adapter against its base. Raises ModelInvalid by name."""
-    _plan_adapter(spec, adapter, open_device(EngineSettings(device="cpu")), torch.float32)
+    _plan_adapter(spec, adapter, open_device(EngineSettings(device="cpu")), torch.float32, Progress())
 
 
 @contextmanager

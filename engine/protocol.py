@@ -263,6 +263,20 @@ class ModelRequest(msgspec.Struct, frozen=True):
     model: ModelRef
 
 
+class LoadProgress(msgspec.Struct, frozen=True):
+    """How far a load is."""
+
+    phase: str
+    """`look`: finding the model and reading what it is; `fetch`: from the hub; `wait`: for room on the device; `read`:
+    its weights; `check`: trying it out; `restore`: from host memory. Later versions may know others."""
+    done: int
+    """Bytes of this phase."""
+    total: int
+    """0: the phase is not measured in bytes. Of `fetch` the files that were begun, so that it may grow."""
+    seconds: float
+    """Since the load began."""
+
+
 class ResidentModel(msgspec.Struct, frozen=True):
     """A model in a node's memory."""
 
@@ -284,6 +298,10 @@ class ResidentModel(msgspec.Struct, frozen=True):
     """The entry is not the model of this id itself but one of its adapters."""
     native: bool = True
     """False: it runs, padded, in the library transformers."""
+    progress: LoadProgress | None = None
+    """Of a model that is loading; None: it is not, or the node does not say."""
+    failure_code: str | None = None
+    """Which `ErrorReply` the failure is; None: there is none, or the node does not say."""
 
 
 class NodeStatus(msgspec.Struct, frozen=True):

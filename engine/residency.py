@@ -21,6 +21,7 @@ import structlog
 from engine.errors import Draining, EngineError, LoadTimedOut, ModelInvalid, ModelLoading, ModelTooLarge, OutOfMemory
 from engine.eviction import EvictionPolicy, least_recently_used
 from engine.memory import Memory
+from engine.progress import Progress
 from engine.protocol import ModelRef
 from engine.tiers import Calibrated, Entry, LoadPlan, Move, Place, key_of
 from engine.work import Work, threads
@@ -45,7 +46,7 @@ class Residency(Generic[M]):
         self,
         *,
         budget: int,
-        plan: Callable[[ModelRef], LoadPlan[M]],
+        plan: Callable[[ModelRef, Progress], LoadPlan[M]],
         host_budget: int = 0,
         total: int | None = None,
         policy: EvictionPolicy = least_recently_used,
@@ -223,6 +224,7 @@ class Residency(Generic[M]):
         if entry is None or (entry.failure is not None and self._clock() >= entry.retry_at):
             entry = self._memory.entries[key_of(ref)] = Entry(ref, last_used=self._clock())
         if entry.failure is None and entry.model is None and entry.loading is None:
+            entry.began, entry.progress = self._clock(), Progress()
             entry.loading = self._memory.task(self._bring(entry))
         if self._idle_timeout is not None and self._idling is None:
             self._idling = self._memory.task(self._evict_idle(self._idle_timeout))
@@ -246,11 +248,14 @@ class Residency(Generic[M]):
         source: Place = "disk" if entry.host is None else "host"
         try:
             if entry.host is None:
-                plan = await self._in_time(entry, partial(self._plan, entry.ref))
+                plan = await self._in_time(entry, partial(self._plan, entry.ref, entry.progress))
                 entry.size, entry.activation, build = plan.bytes, plan.activation, plan.load
             else:
                 build = entry.host.to_device
+            entry.progress.enter("wait")
             await self._memory.take_room(entry)
+            if source == "host":
+                entry.progress.enter("restore")
             began = self._clock()
             entry.model = await self._in_time(entry, build)
             entry.uses, entry.reload_seconds = entry.in_use, self._clock() - began

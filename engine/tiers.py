@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from engine.errors import EngineError
 from engine.eviction import Resident
+from engine.progress import Progress
 from engine.protocol import ModelRef, Tier
 
 M = TypeVar("M")
@@ -91,6 +92,10 @@ class Entry(Generic[M]):
     condemned: int = 0
     """Who want it gone as soon as nobody uses it; while there is any it takes nobody new."""
     loading: "asyncio.Task[None] | None" = None
+    began: float = 0.0
+    """When the last load did."""
+    progress: Progress = field(default_factory=Progress)
+    """Of the last load."""
     leaving: "asyncio.Task[None] | None" = None
     uses: int = 0
     reload_seconds: float = 0.0

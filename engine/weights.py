@@ -6,7 +6,7 @@ A family's names differ from its checkpoints' by a `KeyMap`, which is data.
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 
@@ -20,6 +20,10 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 PARTS_AT_ONCE = 1024
 """Of preadv(2): IOV_MAX."""
+FIRST_READ = 512 * 1024 * 1024
+"""Bytes of the first call that reads: whoever parses the tokenizer meanwhile keeps the interpreter."""
+STEP = 64 * 1024 * 1024
+"""Bytes of each call after it, so that `fill` can tell how far it is."""
 NAMED_AT_MOST = 8
 """Tensor names in one error message."""
 
@@ -55,18 +59,20 @@ def fill(
     tensors: Mapping[str, TensorEntry],
     targets: Mapping[str, Target],
     reading: Callable[[], object] = lambda: None,
+    read: Callable[[int], object] = lambda _: None,
 ) -> None:
     """Read every target's tensor, in the order of the files, straight into its parameter where the types are one.
 
-    `reading` is called when a file is about to be read.
+    `reading` is called when a file is about to be read, and `read` with how many bytes of it came.
     """
+    reader = _Reader(read)
     places = sorted(targets, key=lambda name: (str(tensors[name].file), tensors[name].offset))
     for file, names in groupby(places, key=lambda name: tensors[name].file):
         wanted = [(tensors[name], rows_of(parameters, targets[name])) for name in names]
         try:
             with file.open("rb", buffering=0) as stream:
                 reading()
-                _read(stream.fileno(), wanted)
+                reader.fill(stream.fileno(), wanted)
         except FileNotFoundError as error:
             raise SourceNotFound(f"{file} has disappeared.") from error
         except EOFError as error:
@@ -153,39 +159,56 @@ def rows_of(parameters: Mapping[str, Tensor], target: Target) -> Tensor:
     return parameter.chunk(target.parts)[target.part] if target.parts > 1 else parameter
 
 
-def _read(file: int, wanted: Sequence[tuple[TensorEntry, Tensor]]) -> None:
-    """Fill the rows of every tensor. Neighbours in the file that need no conversion are read by one call."""
-    run: list[memoryview] = []
-    start = end = 0
-    for entry, rows in wanted:
-        stored = DTYPES[entry.dtype]
-        straight = rows.device.type == "cpu" and rows.dtype == stored
-        if run and (not straight or entry.offset != end):
-            _read_run(file, start, run)
-            run = []
-        if straight:
-            start = start if run else entry.offset
-            end = entry.offset + entry.nbytes
-            run.append(_bytes(rows))
-        else:
-            converted = torch.empty(entry.shape, dtype=stored)
-            _read_run(file, entry.offset, [_bytes(converted)])
-            rows.copy_(converted)
-    _read_run(file, start, run)
+class _Reader:
+    """Fills tensors from files, and tells how many bytes came."""
 
+    def __init__(self, read: Callable[[int], object]) -> None:
+        self._read = read
+        self._most = FIRST_READ
 
-def _read_run(file: int, offset: int, parts: Sequence[memoryview]) -> None:
-    """Fill the parts, one after the other, from the file at `offset`."""
-    left = deque(part for part in parts if part)
-    while left:
-        count = os.preadv(file, list(islice(left, PARTS_AT_ONCE)), offset)
-        if not count:
-            raise EOFError
-        offset += count
-        while left and count >= len(left[0]):
-            count -= len(left.popleft())
-        if count:
-            left[0] = left[0][count:]
+    def fill(self, file: int, wanted: Sequence[tuple[TensorEntry, Tensor]]) -> None:
+        """The rows of every tensor. Neighbours in the file that need no conversion are read together."""
+        run: list[memoryview] = []
+        start = end = 0
+        for entry, rows in wanted:
+            stored = DTYPES[entry.dtype]
+            straight = rows.device.type == "cpu" and rows.dtype == stored
+            if run and (not straight or entry.offset != end):
+                self._run(file, start, run)
+                run = []
+            if straight:
+                start = start if run else entry.offset
+                end = entry.offset + entry.nbytes
+                run.append(_bytes(rows))
+            else:
+                converted = torch.empty(entry.shape, dtype=stored)
+                self._run(file, entry.offset, [_bytes(converted)])
+                rows.copy_(converted)
+        self._run(file, start, run)
+
+    def _run(self, file: int, offset: int, parts: Sequence[memoryview]) -> None:
+        """Fill the parts, one after the other, from the file at `offset`."""
+        left = deque(part for part in parts if part)
+        while left:
+            count = os.preadv(file, list(self._next(left)), offset)
+            if not count:
+                raise EOFError
+            self._most = STEP
+            self._read(count)
+            offset += count
+            while left and count >= len(left[0]):
+                count -= len(left.popleft())
+            if count:
+                left[0] = left[0][count:]
+
+    def _next(self, left: Iterable[memoryview]) -> Iterator[memoryview]:
+        """The parts of one call."""
+        room = self._most
+        for part in islice(left, PARTS_AT_ONCE):
+            yield part[:room]
+            room -= len(part)
+            if room <= 0:
+                return
 
 
 def _bytes(tensor: Tensor) -> memoryview:

@@ -100,7 +100,8 @@ class ConnectionPool:
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"No connection to {self._host}:{self._port} in time.") from error
         except (OSError, UnicodeError, OverflowError) as error:  # the latter of names and ports that are none
-            raise httpx.ConnectError(f"No connection to {self._host}:{self._port}: {error}") from error
+            why = "connection refused" if isinstance(error, ConnectionRefusedError) else error
+            raise httpx.ConnectError(f"No connection to {self._host}:{self._port}: {why}") from error
         finally:
             self._opening -= 1
             if connection is None:

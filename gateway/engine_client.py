@@ -24,6 +24,7 @@ from engine.protocol import (
     InputType,
     LabelScore,
     Lane,
+    LoadProgress,
     ModelRef,
     ModelRequest,
     NodeStatus,
@@ -64,6 +65,7 @@ __all__ = [
     "InputType",
     "LabelScore",
     "Lane",
+    "LoadProgress",
     "ModelRef",
     "NodeStatus",
     "OutputType",
@@ -205,7 +207,9 @@ class EngineClient:
                 "The engine took too long, please try again later.", code="engine_timeout", retry_after=1.0
             ) from error
         except httpx.TransportError as error:
-            raise EngineGone("The engine node broke off; please try again.", retry_after=1.0) from error
+            raise EngineGone(
+                "The engine node broke off; please try again.", retry_after=1.0, reason=str(error) or "It broke off."
+            ) from error
         try:
             if reply.status == 200:
                 return decode(reply.body)

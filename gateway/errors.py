@@ -307,13 +307,15 @@ class EngineGone(Unavailable):
 class UpstreamRefuses(EngineGone):
     """An upstream does not accept this gateway: its operator must do something."""
 
-    def __init__(self, reason: str | None = None) -> None:
+    def __init__(self, reason: str | None = None, *, of_credential: bool = False) -> None:
         super().__init__(
             "The server behind this model does not accept this service. Please ask the operator of this service.",
             code="upstream_refuses",
             reason=reason,
         )
         self.answered, self.should_retry = True, False
+        self.of_credential = of_credential
+        """Whether another credential would help."""
 
 
 class StorageUnusable(Unavailable):

@@ -1,4 +1,4 @@
-"""The gateway's settings: plain data, filled by the command line (shoal/options.py)."""
+"""The gateway's settings: plain data, filled by the command line (shoal/options)."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

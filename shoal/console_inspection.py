@@ -9,9 +9,10 @@ from contextlib import redirect_stdout
 
 import msgspec
 
-from admin_ui.inspections import Inspected, InspectionRefused
+from admin_ui.inspections import Inspected, InspectedAdapter, InspectionRefused
+from engine.catalog import ModelSpec
 from engine.errors import EngineError
-from shoal.inspection import absolute, found, inspect
+from shoal.inspection import absolute, found, inspect, inspect_adapter
 from shoal.model_report import report
 
 LONGEST_WORDS = 500
@@ -22,6 +23,8 @@ class Question(msgspec.Struct, frozen=True):
 
     source: str
     revision: str | None
+    adapter: str | None = None
+    """Not at the model itself, but at this adapter on it."""
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
@@ -37,11 +40,32 @@ class Finding(msgspec.Struct, frozen=True, tag="finding"):
     inspected: Inspected
 
 
-Answer = Refusal | Finding
+class AdapterFinding(msgspec.Struct, frozen=True, tag="adapter"):
+    """What an adapter is."""
+
+    inspected: InspectedAdapter
+
+
+Answer = Refusal | Finding | AdapterFinding
 
 
 async def inspect_apart(source: str, revision: str | None) -> Inspected:
     """Look, in another process, which ends with whoever waits for it. Raises InspectionRefused."""
+    answer = await _ask(Question(source, revision))
+    if not isinstance(answer, Finding):
+        raise _failed("it told of an adapter")
+    return answer.inspected
+
+
+async def inspect_adapter_apart(source: str, revision: str | None, adapter: str) -> InspectedAdapter:
+    """As `inspect_apart`, at an adapter on that model."""
+    answer = await _ask(Question(source, revision, adapter))
+    if not isinstance(answer, AdapterFinding):
+        raise _failed("it told of a model")
+    return answer.inspected
+
+
+async def _ask(question: Question) -> Finding | AdapterFinding:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -51,18 +75,22 @@ async def inspect_apart(source: str, revision: str | None) -> Inspected:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        answer, words = await process.communicate(msgspec.json.encode(Question(source, revision)))
+        answer, words = await process.communicate(msgspec.json.encode(question))
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
         last = words.decode(errors="replace").strip().rpartition("\n")[2][-LONGEST_WORDS:]
-        raise InspectionRefused("failed", f"The look itself failed: {last or 'it said nothing'}.")
-    told: Answer = msgspec.json.decode(answer, type=Refusal | Finding)
+        raise _failed(last or "it said nothing")
+    told: Answer = msgspec.json.decode(answer, type=Refusal | Finding | AdapterFinding)
     if isinstance(told, Refusal):
         raise InspectionRefused(told.code, told.message)
-    return told.inspected
+    return told
+
+
+def _failed(why: str) -> InspectionRefused:
+    return InspectionRefused("failed", f"The look itself failed: {why}.")
 
 
 def look(question: Question) -> Answer:
@@ -70,6 +98,8 @@ def look(question: Question) -> Answer:
     where = absolute(question.source)
     try:
         spec = inspect(where, question.revision)
+        if question.adapter is not None:
+            return AdapterFinding(look_at_adapter(absolute(question.adapter), spec))
     except EngineError as error:
         return Refusal(error.code, error.message)
     told, kept = report(where, spec), found(spec)
@@ -86,6 +116,17 @@ def look(question: Question) -> Answer:
             parameters=told.parameters,
             resident_bytes=told.resident_bytes,
         )
+    )
+
+
+def look_at_adapter(adapter: str, spec: ModelSpec) -> InspectedAdapter:
+    """Look at an adapter on a model, in this process. Raises the EngineError that says why it could not be served."""
+    pairs = inspect_adapter(adapter, spec)
+    return InspectedAdapter(
+        adapter=adapter,
+        rank=max(min(pair.first.shape) for pair in pairs),
+        modules=len(pairs),
+        bytes=sum(pair.first.nbytes + pair.second.nbytes for pair in pairs),
     )
 
 

@@ -16,7 +16,7 @@ from gateway.services.opened import Services
 from gateway.settings import GatewaySettings
 from shoal import process
 from shoal.console_asking import asking
-from shoal.console_inspection import inspect_apart
+from shoal.console_inspection import inspect_adapter_apart, inspect_apart
 from shoal.door import Door
 from shoal.doorkeeper import limits_of
 from shoal.failures import StartFailure
@@ -82,7 +82,13 @@ async def serve_alone(
         tracer = await stack.enter_async_context(gateway_tracing(tracing))
         services = await stack.enter_async_context(open_services(settings, tracer))
         api = create_app(services, crew)
-        console = create_admin_app(services, session_key=session_key, inspect=inspect_apart, ask=asking(api))
+        console = create_admin_app(
+            services,
+            session_key=session_key,
+            inspect=inspect_apart,
+            inspect_adapter=inspect_adapter_apart,
+            ask=asking(api),
+        )
         app = side_by_side(api, create_admin_api(services), console)
         tls = await stack.enter_async_context(
             door_tls(CertificateFiles(certificate=settings.tls_cert, key=settings.tls_key))

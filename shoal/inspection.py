@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from engine import catalog, source
-from engine.adapter_files import CONFIG, read_adapter
+from engine.adapter_files import CONFIG, LowRank, read_adapter
 from engine.answers import TEMPLATES
 from engine.asking import abilities
 from engine.head_spec import HeadSpec
@@ -43,14 +43,18 @@ def inspect(name: str, revision: str | None) -> catalog.ModelSpec:
     return spec
 
 
-def inspect_adapter(name: str, spec: catalog.ModelSpec) -> None:
-    """Fetch an adapter and hold it against the model that it changes, as far as `inspect` does. Raises the reason."""
+def inspect_adapter(name: str, spec: catalog.ModelSpec) -> tuple[LowRank, ...]:
+    """Fetch an adapter and hold it against the model that it changes, as far as `inspect` does. Raises the reason.
+
+    What it adds to which of the model's modules.
+    """
     folder, at, revision = name.partition("@")
     if Path(name).is_dir():
         folder, at = name, ""
-    read_adapter(source.resolve(folder, revision if at else None, (CONFIG,)))
+    pairs = read_adapter(source.resolve(folder, revision if at else None, (CONFIG,)))
     if importlib.util.find_spec("torch") is not None:
         importlib.import_module("engine.loading").check_adapter(spec, name)
+    return pairs
 
 
 def found(spec: catalog.ModelSpec) -> Found:

@@ -3,20 +3,21 @@
 import asyncio
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gateway.certificates import Certificates
-from gateway.engine_client import EngineClient, NodeStatus, model_ref
+from gateway.engine_client import EngineClient, LoadProgress, NodeStatus, ResidentModel, model_ref
 from gateway.errors import EngineFailed, EngineGone, GatewayError, NotFound, Unavailable
 from gateway.services.pools.discovery import Service, resolve
+from gateway.services.pools.loads import next_step, phase_of, share_of
 from gateway.services.register.models import ModelInfo
 from gateway.transport import AsyncioTransport
 from shoal.data_folder import DataFolder
-from shoal.node_options import NodeOptions
-from shoal.option_values import DEFAULT_POOL
+from shoal.options.nodes import NodeOptions
+from shoal.options.values import DEFAULT_POOL
 
 NodeCall = Literal["load", "unload", "pin", "unpin"]
 
@@ -28,9 +29,34 @@ class Place:
     node: str
     tier: str
     """`device`, `host`, `loading` or `failed`."""
+    progress: LoadProgress | None = None
+    """Of a load."""
+    failure: str | None = None
+    next: str | None = None
+    """What to do about a failure."""
 
     def __str__(self) -> str:
-        return f"{self.tier} of {self.node}"
+        return f"{self.tier}{_how_far(self.progress)} of {self.node}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a call to one node."""
+
+    url: str
+    memory: str = ""
+    """How full it is then."""
+    problem: Unavailable | None = None
+    """Why it was not done."""
+
+    @property
+    def away(self) -> bool:
+        """The node does not answer; it may do so later."""
+        return isinstance(self.problem, NodeAway)
+
+
+class NodeAway(Unavailable):
+    """Nobody answers at a node's address."""
 
 
 class Target(NamedTuple):
@@ -59,10 +85,10 @@ PATIENCE = 600.0
 
 def call_nodes(
     verb: NodeCall, model: ModelInfo, nodes: NodeOptions, data_dir: Path, *, if_any: bool = False
-) -> Iterator[tuple[str, str]]:
-    """Do it to the model on every node of its pool; yields each node's address and how full its memory is then.
+) -> list[Outcome]:
+    """Have every node of the model's pool do it, all at once, and tell what became of it on each.
 
-    Raises the node's own reason, or NotFound where there is no such node, unless it was to be done `if_any` is there.
+    Raises NotFound where there is no such node, unless it was to be done `if_any` is there.
     """
     targets, own = known_nodes(nodes, data_dir)
     targets = [target for target in targets if target.pool == model.pool]
@@ -72,8 +98,7 @@ def call_nodes(
         )
     for target in targets:
         print(f"Asking {target.url} to {verb} '{model.id}' …", file=sys.stderr)
-        status = asyncio.run(_call(verb, target, model, own))
-        yield target.url, f"{status.memory_used / 2**20:,.0f} of {status.memory_budget / 2**20:,.0f} MiB"
+    return asyncio.run(_call_all(verb, targets, model, own))
 
 
 def ask_nodes(nodes: NodeOptions, data_dir: Path) -> list[tuple[str, str, NodeStatus | str]]:
@@ -95,7 +120,7 @@ def whereabouts(nodes: NodeOptions, data_dir: Path) -> dict[tuple[str, str], lis
         for model in status.models:
             if model.adapter is not None:
                 continue
-            places.setdefault((pool, model.id), []).append(Place(url, model.tier))
+            places.setdefault((pool, model.id), []).append(_place(url, model))
     return places
 
 
@@ -132,8 +157,21 @@ async def _ask_all(targets: list[Target], own: Credentials) -> list[tuple[str, s
     return list(await asyncio.gather(*map(ask, targets)))
 
 
-async def _call(verb: NodeCall, target: Target, model: ModelInfo, own: Credentials) -> NodeStatus:
-    return await _ask(target, own, lambda client, url: getattr(client, verb)(url, model_ref(model), PATIENCE))
+async def _call_all(verb: NodeCall, targets: list[Target], model: ModelInfo, own: Credentials) -> list[Outcome]:
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def call(target: Target) -> Outcome:
+        async with turns:
+            try:
+                status = await _ask(
+                    target, own, lambda client, url: getattr(client, verb)(url, model_ref(model), PATIENCE)
+                )
+            except Unavailable as error:
+                return Outcome(target.url, problem=error)
+        used, budget = status.memory_used / 2**20, status.memory_budget / 2**20
+        return Outcome(target.url, f"{used:,.0f} of {budget:,.0f} MiB")
+
+    return list(await asyncio.gather(*map(call, targets)))
 
 
 async def _ask(
@@ -145,10 +183,24 @@ async def _ask(
         return await question(client, url)
     except EngineGone as error:
         tls = f" Certificates may be why: {error.__cause__}" if url.startswith("https:") else ""
-        raise Unavailable(f"The engine node {url} does not answer; is it running?{tls}") from error
+        raise NodeAway(f"The engine node {url} does not answer; is it running?{tls}") from error
     except EngineFailed as error:
         raise Unavailable(f"The engine node {url} failed: {error.reason}") from error
     except GatewayError as error:
         raise Unavailable(f"The engine node {url} says: {error.message}") from error
     finally:
         await client.close()
+
+
+def _place(url: str, model: ResidentModel) -> Place:
+    failed = model.failure is not None
+    return Place(url, model.tier, model.progress, model.failure, next_step(model.failure_code) if failed else None)
+
+
+def _how_far(progress: LoadProgress | None) -> str:
+    """In brackets: the phase, and how much of it is done where it is measured."""
+    if progress is None:
+        return ""
+    share = share_of(progress)
+    measured = "" if share is None else f" {share:.0%}"
+    return f" ({phase_of(progress)}{measured}, for {progress.seconds:.0f} s)"

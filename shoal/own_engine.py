@@ -16,7 +16,7 @@ from gateway.services.register.models import ModelInfo
 from gateway.settings import GatewaySettings
 from gateway.transport import AsyncioTransport
 from shoal.data_folder import RunningEngine
-from shoal.options import child_environment
+from shoal.options.environment import child_environment
 from shoal.supervisor import Supervisor, piped
 
 HANG_INTERVAL = 5.0

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shoal.options import DATA_DIR
+from shoal.options.shared import DATA_DIR
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -19,6 +19,8 @@ import structlog
 
 pytest_plugins = (
     "authorities",
+    "fake_provider",
+    "full_console",
     "secrets_watch",
 )
 

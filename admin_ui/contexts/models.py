@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from admin_ui.contexts.frame import Pager
 from admin_ui.forms import Form
+from gateway.services.pools.loads import Load
 from gateway.services.register.models import ModelInfo
 
 
@@ -33,7 +34,11 @@ class Place:
     in_use: int
     idle: float
     pinned: bool
+    load: Load | None
+    """How far it is, while it is loading."""
     failure: str | None
+    next: str
+    """What to do about that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,11 @@ class ModelPage:
     model: ModelInfo
     actions: Mapping[str, str]
     """Addresses by verb."""
+    names: str
+    """Where its names are."""
+    adapters: str | None
+    """Where adapters on it are; None: it can have none."""
+    adapter_count: int
     live: str
     part: PlacesPart
     tenants: Sequence[AllowedTenant]

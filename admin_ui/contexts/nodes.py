@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from admin_ui.contexts.frame import Pager
 from admin_ui.contexts.overview import NodeLine
+from gateway.services.pools.loads import Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,11 @@ class HeldModel:
     idle: float
     pinned: bool
     native: bool
+    load: Load | None
+    """How far it is, while it is loading."""
     failure: str | None
+    next: str
+    """What to do about that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,8 @@ class UpstreamFacts:
     """What the register says of an upstream; its credential nobody is told."""
 
     id: str
+    url: str
+    """Its page."""
     kind: str
     base_url: str
     has_key: bool

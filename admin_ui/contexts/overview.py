@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from admin_ui.charts import Chart
+from gateway.services.pools.loads import Load
 
 Tone = Literal["good", "warn", "bad"]
 
@@ -117,6 +118,8 @@ class NodeLine:
     segments: Sequence[MemorySegment] = ()
     """The largest models."""
     rest: Rest | None = None
+    loading: Sequence[Load] = ()
+    """Models on their way into its memory."""
     failed: Sequence[tuple[str, str]] = ()
     """Models that could not be loaded, and why."""
     waiting_requests: int = 0
@@ -133,6 +136,8 @@ class PoolCard:
     """A pool and its nodes; the sums are over healthy nodes."""
 
     name: str
+    url: str
+    """The page with all of its nodes."""
     healthy: int
     nodes: Sequence[NodeLine]
     more: int
@@ -152,6 +157,8 @@ class PoolsPart:
     template: ClassVar[str] = "overview/pools.html"
 
     pools: Sequence[PoolCard]
+    more: int
+    """Pools besides those that are shown."""
     large: bool
     """There are many nodes, and each is shown more briefly."""
 

@@ -47,16 +47,17 @@ class Live {
     return within || (marked && !marked.isCollapsed && this.section.contains(marked.anchorNode));
   }
 
+  // What one has opened, focused and scrolled stays so.
   swap(text) {
     const open = new Map([...this.section.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
-    const focused = this.section.contains(document.activeElement) ? document.activeElement : null;
-    const holder = focused?.matches("summary") && focused.parentElement.id;
-    const path = focused && (holder ? `#${CSS.escape(holder)} > summary` : focused.id ? `#${CSS.escape(focused.id)}` : focused.dataset.key ? `[data-key="${CSS.escape(focused.dataset.key)}"]` : null);
+    const scrolled = [...this.section.querySelectorAll(".scroll")].map((one) => [one.scrollLeft, one.scrollTop]);
+    const focused = this.section.contains(document.activeElement) ? nameOf(document.activeElement) : null;
     this.section.replaceChildren(document.createRange().createContextualFragment(text));
     for (const one of this.section.querySelectorAll("details[id]")) if (open.has(one.id)) one.open = open.get(one.id);
+    for (const [place, one] of this.section.querySelectorAll(".scroll").entries()) if (scrolled[place]) one.scrollTo(...scrolled[place]);
     const go = this.section.querySelector("a[data-go]");  // what was waited for is there
     if (go) { location.replace(go.href); return; }
-    if (path) this.section.querySelector(path)?.focus({ preventScroll: true });
+    if (focused) this.section.querySelector(focused)?.focus({ preventScroll: true });
     prepare(this.section);
     this.section.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
   }
@@ -73,6 +74,14 @@ class Live {
     this.section.dataset.stale = "";
     this.seen = null;
   }
+}
+
+// A selector that finds an element's successor in what takes its place; null where nothing tells it apart.
+function nameOf(element) {
+  const { id, dataset: { key }, parentElement: parent } = element;
+  if (element.matches("summary") && parent.id) return `#${CSS.escape(parent.id)} > summary`;
+  if (id || key) return id ? `#${CSS.escape(id)}` : `[data-key="${CSS.escape(key)}"]`;
+  return element.matches("a[href]") ? `a[href="${CSS.escape(element.getAttribute("href"))}"]` : null;
 }
 
 const lives = [];
@@ -105,7 +114,7 @@ document.addEventListener("click", async (event) => {
     const confirm = answer.ok && page.querySelector(".confirm");
     if (!confirm) { location.assign(link.href); return; }
     const dialog = document.createElement("dialog");
-    const title = confirm.querySelector("h1");
+    const title = confirm.querySelector("h2");
     if (title) { title.id = "dialog-title"; dialog.setAttribute("aria-labelledby", title.id); }
     dialog.append(document.adoptNode(confirm));
     document.body.append(dialog);
@@ -146,6 +155,12 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
 });
+
+// Where one is, is in sight, too, in a bar that is longer than the screen.
+for (const bar of document.querySelectorAll(".side nav, .tabs, .segments")) {
+  const here = bar.querySelector("[aria-current]")?.getBoundingClientRect(), room = bar.getBoundingClientRect();
+  if (here) bar.scrollLeft += here.left + here.width / 2 - room.left - room.width / 2;
+}
 
 prepare(document);
 for (const section of document.querySelectorAll("[data-live]")) lives.push(new Live(section));

@@ -6,14 +6,22 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
 
-from admin_ui.access import needs
+from admin_ui.access import SignInNeeded, needs
 from admin_ui.address import caller
 from admin_ui.contexts.operators import AccountPage
+from admin_ui.cookies import session_cookie
 from admin_ui.forms import NEEDED, Form
 from admin_ui.people import ACCOUNT, session_lines
 from admin_ui.throttle import SignInThrottle
+from admin_ui.views.sign_in import begin
 from admin_ui.visit import Answer, Visit, Visiting
-from gateway.services.access.operators import LONGEST_PASSWORD, SHORTEST_PASSWORD, set_password, verify_operator
+from gateway.services.access.operators import (
+    LONGEST_PASSWORD,
+    SHORTEST_PASSWORD,
+    find_operator,
+    set_password,
+    verify_operator,
+)
 from gateway.services.access.sessions import end_sessions, list_sessions
 
 FIELDS = ("current_password", "password", "password_again")
@@ -27,7 +35,7 @@ async def show_account(visit: Visiting) -> Answer:
 
 @post("/account/password", opt=needs("own.look"))
 async def change_password(visit: Visiting, throttle: NamedDependency[SkipValidation[SignInThrottle]]) -> Answer:
-    """Another password, if the old one is right; every other session of this operator ends."""
+    """Another password, if the old one is right; every session of theirs ends, and this browser gets a new one."""
     form = await visit.form()
     current, password, again = (form.value(name) for name in FIELDS)
     if not current:
@@ -43,9 +51,15 @@ async def change_password(visit: Visiting, throttle: NamedDependency[SkipValidat
     if form.ok:
         with form.catching():
             async with visit.changing() as session:
-                keep = visit.request.auth.id
-                await set_password(session, visit.actor, visit.operator.name, password=password, keep_session=keep)
-            return visit.done(ACCOUNT, "Your password is changed. Everywhere else you are signed out.")
+                await set_password(session, visit.actor, visit.operator.name, password=password)
+                you = await find_operator(session, visit.operator.name)
+            begun = None if you is None else await begin(visit.request, visit.services, visit.sessions, you)
+            if begun is None:  # somebody changed or removed them meanwhile
+                raise SignInNeeded
+            visit.request.scope["auth"] = begun
+            answer = visit.done(ACCOUNT, "Your password is changed. Everywhere else you are signed out.")
+            answer.set_cookie(session_cookie(visit.request, visit.services, visit.sessions, begun))
+            return answer
     return await _account(visit, form)
 
 

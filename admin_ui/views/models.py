@@ -62,7 +62,7 @@ async def refresh_models(visit: Visiting) -> Answer:
 async def show_model(visit: Visiting, work: Working, model: FromPath[str]) -> Answer:
     """One model."""
     found = await find(visit, model)
-    tenants = visit.services.feed.current.tenants
+    tenants, known = visit.services.feed.current.tenants, visit.services.feed.current.models.values()
     allowed = sorted(tenants_allowed(tenants.values(), (found.id, *found.aliases)), key=lambda tenant: tenant.name)
     page = ModelPage(
         head=head_of(visit, found),
@@ -79,6 +79,9 @@ async def show_model(visit: Visiting, work: Working, model: FromPath[str]) -> An
             )
             for tenant in allowed[:NAMED_TENANTS]
         ),
+        names=model_url(found.id, "names"),
+        adapters=model_url(found.id, "adapters") if takes_adapters(visit, found) else None,
+        adapter_count=len({entry.id for entry in known if entry.facts.base == found.id}),
         tenant_count=len(allowed),
         all_tenants=len(tenants),
     )
@@ -155,6 +158,15 @@ def head_of(visit: Visit, model: ModelInfo) -> ModelHead:
         adapter=model.facts.adapter is not None,
         native=model.facts.native,
         of_upstreams=model.pool in visit.services.feed.current.upstreams,
+    )
+
+
+def takes_adapters(visit: Visit, model: ModelInfo) -> bool:
+    """Whether adapters may be on it: engine nodes serve it, in a forward of their own as far as is known."""
+    return (
+        model.facts.adapter is None
+        and model.facts.native is not False
+        and model.pool not in visit.services.feed.current.upstreams
     )
 
 

@@ -238,7 +238,7 @@ def _report(visit: Visit, found: Inspected, revision: str) -> Report:
     )
 
 
-def _part(look: Look, query: Mapping[str, str]) -> LookPart:
+def _part(look: Look[Inspected], query: Mapping[str, str]) -> LookPart:
     done = look.task.done()
     return LookPart(query.get("source", ""), look.seconds, done, address(f"{HERE}/new", _kept(query)))
 

@@ -19,11 +19,13 @@ from admin_ui.contexts.nodes import (
     PoolNodes,
     UpstreamFacts,
 )
-from admin_ui.fleet import node_key, node_line, node_name, resident_bytes, shades_of
+from admin_ui.fleet import node_key, node_line, node_name, node_url, resident_bytes, shades_of
 from admin_ui.models import model_url
 from admin_ui.navigation import PREFIX
 from admin_ui.paging import address, page_of
+from admin_ui.upstreams import upstream_url
 from admin_ui.visit import Answer, Visit, Visiting
+from gateway.services.pools.loads import load_of, next_step
 from gateway.services.pools.node import Node
 from gateway.services.snapshot.entries import PolicySnapshot
 
@@ -54,12 +56,16 @@ async def show_node(visit: Visiting, node: FromPath[str]) -> Answer:
     found = _find(visit, node)
     upstreams = visit.services.feed.current.upstreams.get(found.pool, ())
     entry = next((entry for entry in upstreams if found.name == f"{entry.base_url}#{entry.id}"), None)
-    facts = None if entry is None else UpstreamFacts(entry.id, entry.kind, entry.base_url, entry.credential is not None)
+    facts = (
+        None
+        if entry is None
+        else UpstreamFacts(entry.id, upstream_url(entry.id), entry.kind, entry.base_url, entry.credential is not None)
+    )
     page = NodePage(
         name=node_name(found),
         pool=found.pool,
         pool_url=address(HERE, {"q": found.pool}),
-        live=f"{HERE}/at/{node}/now",
+        live=f"{node_url(found)}/now",
         upstream=facts,
         part=_node(visit, found),
     )
@@ -159,7 +165,9 @@ def _held(model: Resident, pool: str, policies: PolicySnapshot) -> HeldModel:
         idle=model.idle_seconds,
         pinned=model.pinned,
         native=model.native,
+        load=load_of(model),
         failure=model.failure,
+        next=next_step(model.failure_code),
     )
 
 

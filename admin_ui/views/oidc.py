@@ -12,14 +12,16 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromQuery, SkipValidation
 from litestar.response import Redirect, Template
 
-from admin_ui.access import PUBLIC, cookie, safe_next, session_cookie
+from admin_ui.access import PUBLIC
 from admin_ui.address import caller, elsewhere_of
 from admin_ui.contexts.frame import SignInPage
+from admin_ui.cookies import cookie, cookie_value, no_cookie, session_cookie
 from admin_ui.navigation import PREFIX
 from admin_ui.oidc import Attempt, OidcProvider, SignInFailed
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import Session, Sessions
 from admin_ui.views.sign_in import begin
+from admin_ui.ways import safe_next
 from gateway.errors import Conflict, NotFound, RequestError
 from gateway.services.access.operators import OperatorInfo
 from gateway.services.access.outsiders import Outsider, admit_outsider
@@ -70,8 +72,9 @@ async def come_back(
     if oidc is None:
         raise NotFoundException
     try:
-        attempt = _attempt(request, sessions)
-        who = await oidc.prove(attempt, _code(request), _redirect_uri(request, services))
+        attempt = _attempt(request, services, sessions)
+        code, issuer = _code(request), request.query_params.get("iss")
+        who = await oidc.prove(attempt, code, _redirect_uri(request, services), issuer)
         operator, session = await _let_in(request, services, sessions, who)
     except SignInFailed as failed:
         return _refused(request, services, sessions, failed)
@@ -79,14 +82,15 @@ async def come_back(
     log.info("signed in elsewhere", operator=operator.name, address=caller(request, services))
     cookies = [session_cookie(request, services, sessions, session)]
     answer = Redirect(safe_next(attempt.next), status_code=303, cookies=cookies)
-    answer.delete_cookie(COOKIE, path=PREFIX)
+    answer.set_cookie(no_cookie(request, services, COOKIE))
     return answer
 
 
-def _attempt(request: Request[Any, Session | None, Any], sessions: Sessions) -> Attempt:
+def _attempt(request: Request[Any, Session | None, Any], services: ConsoleServices, sessions: Sessions) -> Attempt:
     """What this very browser began. Raises SignInFailed."""
     state = request.query_params.get("state", "")
-    kept = None if request.auth is None else sessions.opened(request.auth, COOKIE, request.cookies.get(COOKIE))
+    sealed = cookie_value(request, services, COOKIE)
+    kept = None if request.auth is None else sessions.opened(request.auth, COOKIE, sealed)
     attempt = None if kept is None else msgspec.json.decode(kept, type=Attempt)
     if (
         attempt is None
@@ -135,7 +139,7 @@ def _refused(
     page = SignInPage(sessions.csrf_token(session), PREFIX, problem=failed.message, elsewhere=elsewhere_of(services))
     cookies = [session_cookie(request, services, sessions, session)]
     answer = Template(page.template, context={"page": page}, status_code=failed.status, cookies=cookies)
-    answer.delete_cookie(COOKIE, path=PREFIX)
+    answer.set_cookie(no_cookie(request, services, COOKIE))
     return answer
 
 

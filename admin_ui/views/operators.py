@@ -118,7 +118,7 @@ async def ask_role(visit: Visiting, operator: FromPath[str]) -> Answer:
 
 @post("/operators/at/{operator:str}/role", opt=needs("fleet.change"))
 async def change_role(visit: Visiting, operator: FromPath[str]) -> Answer:
-    """Save it: it holds for open sessions and tokens at once."""
+    """Save it: it holds for tokens at once, and ends open sessions."""
     form = await visit.form()
     async with visit.reading() as session:
         info = await _find(session, operator)

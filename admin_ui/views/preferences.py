@@ -3,9 +3,11 @@
 from litestar import post
 from litestar.response import Redirect
 
-from admin_ui.access import cookie, needs, safe_next
+from admin_ui.access import needs
 from admin_ui.contexts.frame import THEMES
+from admin_ui.cookies import cookie
 from admin_ui.visit import THEME, Answer, Visiting
+from admin_ui.ways import safe_next
 
 YEAR = 365 * 86400
 

@@ -11,15 +11,17 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromQuery, SkipValidation
 from litestar.response import Redirect, Template
 
-from admin_ui.access import PUBLIC, needs, safe_next, session_cookie
+from admin_ui.access import PUBLIC, needs
 from admin_ui.address import caller, elsewhere_of
 from admin_ui.contexts.frame import HeldForm, SignInPage
+from admin_ui.cookies import no_cookie, session_cookie
 from admin_ui.held import go_on
 from admin_ui.navigation import PREFIX
 from admin_ui.ports import ConsoleServices
 from admin_ui.sessions import COOKIE, Session, Sessions
 from admin_ui.throttle import SignInThrottle
 from admin_ui.visit import shell_of
+from admin_ui.ways import safe_next
 from gateway.services.access import operators
 from gateway.services.access.operators import OperatorInfo
 from gateway.services.access.sessions import begin_session
@@ -89,7 +91,7 @@ async def sign_in(
         return Redirect(safe_next(data.next), status_code=303, cookies=cookies)
     request.scope["auth"], request.scope["user"] = session, operator
     page = go_on(data.held)
-    shell = shell_of(request, sessions, None)
+    shell = shell_of(request, services, sessions, None)
     return Template(page.template, context={"page": page, "shell": shell}, cookies=cookies)
 
 
@@ -103,7 +105,7 @@ async def sign_out(
     async with services.database.transaction() as db_session:
         await end_own_session(db_session, request.auth.id, sessions.now)
     answer: Response[Any] = Redirect(f"{PREFIX}/sign-in", status_code=303)
-    answer.delete_cookie(COOKIE, path=PREFIX)
+    answer.set_cookie(no_cookie(request, services, COOKIE))
     return answer
 
 

@@ -20,10 +20,10 @@ from admin_ui.forms import Form
 from admin_ui.heads import head_of, tenant_url
 from admin_ui.navigation import PREFIX
 from admin_ui.paging import PAGE, page_of
+from admin_ui.usage_lines import day_chart
 from admin_ui.views.allowlist import matches_of
 from admin_ui.views.keys import lines_of
 from admin_ui.views.limits import limit_lines
-from admin_ui.views.usage import day_chart
 from admin_ui.visit import Answer, Visit, Visiting
 from gateway.services.register.grants import list_grants, set_grants
 from gateway.services.register.keys import count_keys, list_keys
@@ -89,13 +89,14 @@ async def make_tenant(visit: Visiting) -> Answer:
 async def show_tenant(visit: Visiting, tenant: FromPath[str]) -> Answer:
     """One tenant at a glance."""
     now = datetime.now(UTC)
-    start = (now - timedelta(days=GLANCE_DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    end = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    start = end - timedelta(days=GLANCE_DAYS)
     async with visit.reading() as session:
         found = await find_tenant(session, tenant)
         keys = await list_keys(session, found.id)
         own = await own_limits(session, found.id)
         grants = await list_grants(session, found.id)
-        days = await summarize_usage(session, found.id, start=start, end=now, by="day")
+        days = await summarize_usage(session, found.id, start=start, end=end, by="day")
     working = [line for line in lines_of(keys, now) if line.state == "active"]
     latest = sorted(working, key=lambda line: line.key.last_used_at or line.key.created_at, reverse=True)
     page = TenantPage(
@@ -105,7 +106,7 @@ async def show_tenant(visit: Visiting, tenant: FromPath[str]) -> Answer:
         key_count=len(working),
         limits=limit_lines(await with_use(visit.services.quota, own), tenant_url(found.id, "/limits")),
         matches=matches_of(visit, [grant for grant in grants if grant.key_id is None]),
-        tokens=day_chart(days, start, now),
+        tokens=day_chart(days, start, end),
         token_sum=sum(day.tokens for day in days),
         request_sum=sum(day.requests for day in days),
         days=GLANCE_DAYS,

@@ -1,22 +1,20 @@
-"""What a tenant used: by day, model or key, from sums per hour; never a look at single records."""
+"""What a tenant used: by day, model or key, from sums per day; never a look at single records."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from litestar import get
 from litestar.params import FromPath
 from litestar.response import Stream
 
 from admin_ui.access import needs
-from admin_ui.charts import Chart, Series, column_chart
 from admin_ui.contexts.tenant import Tab
-from admin_ui.contexts.usage import UsageLine, UsagePage
+from admin_ui.contexts.usage import UsagePage
 from admin_ui.forms import Form
 from admin_ui.heads import head_of, key_url, tenant_url
 from admin_ui.paging import address
+from admin_ui.usage_lines import day_chart, total_of, usage_line
 from admin_ui.visit import Answer, Visiting
-from admin_ui.wording import compact_text
 from gateway.errors import RequestError
 from gateway.services.register.keys import list_keys
 from gateway.services.register.tenants import find_tenant
@@ -26,7 +24,6 @@ from gateway.services.usage.summary import By, UsageRow, summarize_usage
 DAYS = 30
 """That are shown where nobody says otherwise."""
 MOST_DAYS = 400
-MOST_COLUMNS = 100
 SHOWN = 100
 VIEWS: Sequence[tuple[By, str]] = (("model", "By model"), ("key", "By key"), ("day", "By day"))
 SPANS = (("7 days", 7), ("30 days", 30), ("90 days", 90), ("A year", 365))
@@ -54,7 +51,7 @@ async def show_usage(visit: Visiting, tenant: FromPath[str]) -> Answer:
             days = await summarize_usage(session, found.id, start=start, end=end, by="day")
             rows = days if by == "day" else await summarize_usage(session, found.id, start=start, end=end, by=by)
         names = {key.id: key.name for key in await list_keys(session, found.id)} if by == "key" else {}
-    total = _total(days)
+    total = total_of(days)
     ordered = list(reversed(rows)) if by == "day" else sorted(rows, key=lambda row: (-row.tokens, -row.requests))
     here = tenant_url(found.id, "/usage")
     span = {"from": filters.value("from"), "until": filters.value("until")}
@@ -64,11 +61,11 @@ async def show_usage(visit: Visiting, tenant: FromPath[str]) -> Answer:
         filters=filters,
         spans=_spans(here, span, by),
         chart=day_chart(days, start, end) if days else None,
-        total=_line(total, total),
+        total=usage_line(total, total),
         views=tuple(Tab(label, address(here, {**span, "by": name}), name == by) for name, label in VIEWS),
         by=by,
         lines=tuple(
-            _line(row, total, names.get(row.name, ""), key_url(found.id, row.name) if row.name in names else None)
+            usage_line(row, total, names.get(row.name, ""), key_url(found.id, row.name) if row.name in names else None)
             for row in ordered[:SHOWN]
         ),
         more=max(len(ordered) - SHOWN, 0),
@@ -95,17 +92,6 @@ async def export(visit: Visiting, tenant: FromPath[str]) -> Answer:
     pieces = export_usage(visit.services.database, found.id, start=start, end=end, form=written, by=grain)
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Stream(pieces, media_type=MEDIA[written], headers=headers)
-
-
-def day_chart(days: Sequence[UsageRow], start: datetime, end: datetime) -> Chart:
-    """Tokens by day, or by week where that is a long time; days without any are there, too."""
-    used = {day.name: float(day.tokens) for day in days}
-    count = max((end - timedelta(microseconds=1)).date().toordinal() - start.date().toordinal() + 1, 1)
-    names = [f"{start + timedelta(days=place):%Y-%m-%d}" for place in range(count)]
-    step, word = (7, "week") if count > MOST_COLUMNS else (1, "day")
-    labels = names[::step]
-    sums = [sum(used.get(name, 0.0) for name in names[place : place + step]) for place in range(0, count, step)]
-    return column_chart(f"Tokens by {word}", labels, [Series("Tokens", "a", sums)], compact_text)
 
 
 def _filters(query: Mapping[str, str]) -> Form:
@@ -136,28 +122,6 @@ def _spans(here: str, span: Mapping[str, str], by: str) -> Sequence[Tab]:
         its = {"from": f"{today - timedelta(days=days - 1)}", "until": f"{today}"}
         tabs.append(Tab(label, address(here, {**its, "by": by}), its == span))
     return tuple(tabs)
-
-
-def _total(days: Sequence[UsageRow]) -> UsageRow:
-    sums: dict[str, Any] = {
-        name: sum(getattr(day, name) for day in days) for name in UsageRow.__slots__ if name != "name"
-    }
-    return UsageRow("", **sums)
-
-
-def _line(row: UsageRow, total: UsageRow, note: str = "", url: str | None = None) -> UsageLine:
-    return UsageLine(
-        name=row.name,
-        note=note,
-        url=url,
-        requests=row.requests,
-        refused=row.refused,
-        failed=row.failed,
-        inputs=row.inputs,
-        tokens=row.tokens,
-        share=row.tokens / total.tokens if total.tokens else 0.0,
-        latency=row.latency_ms / row.requests / 1000 if row.requests else 0.0,
-    )
 
 
 ROUTES = (show_usage, export)

@@ -7,6 +7,7 @@ from benchmarks.simulation.traffic import Arrival
 from engine.errors import EngineError
 from engine.eviction import EvictionPolicy
 from engine.fake import FakeMachine, FakeModel, FakeSpec, fake_tokens
+from engine.progress import Progress
 from engine.protocol import ModelRef, Tier
 from engine.residency import LoadPlan, Residency
 from engine.scheduler import Scheduler
@@ -154,7 +155,7 @@ class SimulatedNode:
     def _count_eviction(self) -> None:
         self.evictions += 1
 
-    def _plan(self, ref: ModelRef) -> LoadPlan[FakeModel]:
+    def _plan(self, ref: ModelRef, _progress: Progress) -> LoadPlan[FakeModel]:
         self.machine.work.spend(READ_HEADERS)
         spec = self._specs[ref]
         return LoadPlan(spec.bytes, lambda: self.machine.load(spec))

@@ -37,10 +37,9 @@ async def end_sessions(session: AsyncSession, ids: Sequence[str]) -> int:
     return len((await session.execute(ended)).all())
 
 
-async def end_other_sessions(session: AsyncSession, operator: str, keep: str | None) -> None:
-    """Delete all sessions of an operator but one."""
-    ended = delete(ConsoleSession).where(col(ConsoleSession.operator) == operator)
-    await session.execute(ended if keep is None else ended.where(col(ConsoleSession.id) != keep))
+async def end_sessions_of(session: AsyncSession, operator: str) -> None:
+    """Delete all sessions of an operator."""
+    await session.execute(delete(ConsoleSession).where(col(ConsoleSession.operator) == operator))
 
 
 async def forget_sessions(session: AsyncSession, now: datetime) -> None:

@@ -3,46 +3,50 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Integer, Row, exists, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from gateway.db.tables import ApiKey, BudgetNotice, UsageHour
+from gateway.db.tables import ApiKey, BudgetNotice, UsageHour, UsageTotal
 
 
 async def budget_notices(session: AsyncSession, month: str, *, limit: int) -> Sequence[BudgetNotice]:
     """The latest notices of a month such as `2026-11`, of each budget the highest share."""
-    place = (col(BudgetNotice.tenant_id), col(BudgetNotice.subject), col(BudgetNotice.model_pattern))
-    highest = (
-        select(*place, func.max(col(BudgetNotice.percent)).label("percent"))
-        .where(col(BudgetNotice.month) == month)
-        .group_by(*place)
-        .subquery()
+    said, higher = aliased(BudgetNotice), aliased(BudgetNotice)
+    surpassed = exists().where(
+        col(higher.subject) == said.subject,
+        col(higher.model_pattern) == said.model_pattern,
+        col(higher.month) == month,
+        col(higher.percent) > said.percent,
     )
-    chosen = select(BudgetNotice).join(
-        highest,
-        (col(BudgetNotice.subject) == highest.c.subject)
-        & (col(BudgetNotice.model_pattern) == highest.c.model_pattern)
-        & (col(BudgetNotice.percent) == highest.c.percent),
-    )
-    order = (col(BudgetNotice.percent).desc(), col(BudgetNotice.time).desc())
-    return (await session.scalars(chosen.where(col(BudgetNotice.month) == month).order_by(*order).limit(limit))).all()
+    chosen = select(said).where(col(said.month) == month, ~surpassed)
+    order = (col(said.percent).desc(), col(said.time).desc())
+    return (await session.scalars(chosen.order_by(*order).limit(limit))).all()
 
 
 async def most_refused(session: AsyncSession, since: datetime, *, limit: int) -> Sequence[Row[str, str, int]]:
     """The tenants of whose requests most were refused in the hours from `since` on: id, last name, how many."""
     refused = func.sum(col(UsageHour.refused))
-    chosen = select(col(UsageHour.tenant_id), func.max(col(UsageHour.tenant_name)), refused).where(
-        col(UsageHour.hour) >= since, col(UsageHour.refused) > 0
+    none = literal_column("0", Integer)  # no parameter: there is an index of these
+    chosen = select(func.max(col(UsageHour.tenant_id)), func.max(col(UsageHour.tenant_name)), refused).where(
+        col(UsageHour.hour) >= since, col(UsageHour.refused) > none
     )
-    return (
-        await session.execute(chosen.group_by(col(UsageHour.tenant_id)).order_by(refused.desc()).limit(limit))
-    ).all()
+    # By an expression: SQLite would rather read the whole table in the order of tenants than these few rows.
+    by = col(UsageHour.tenant_id) + literal_column("''")
+    return (await session.execute(chosen.group_by(by).order_by(refused.desc()).limit(limit))).all()
 
 
 async def anything_used(session: AsyncSession) -> bool:
     """Whether any tenant ever asked for anything."""
-    return (await session.scalars(select(col(UsageHour.hour)).limit(1))).first() is not None
+    days = select(col(UsageTotal.start)).where(col(UsageTotal.kind) == "day").limit(1)
+    return (await session.scalars(days)).first() is not None
+
+
+async def key_names(session: AsyncSession, key_ids: Sequence[str]) -> Mapping[str, str]:
+    """What these keys are called, those that are there, by id."""
+    chosen = select(col(ApiKey.id), col(ApiKey.name)).where(col(ApiKey.id).in_(key_ids))
+    return {row[0]: row[1] for row in await session.execute(chosen)}
 
 
 async def key_counts(session: AsyncSession, tenant_ids: Sequence[str], now: datetime) -> Mapping[str, int]:

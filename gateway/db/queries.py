@@ -117,6 +117,13 @@ async def tenant_alias(session: AsyncSession, tenant_id: str, alias: str) -> Ten
     return await session.get(TenantAlias, (tenant_id, alias))
 
 
+async def tenant_aliases_of(session: AsyncSession, model_id: str) -> Sequence[tuple[str, TenantAlias]]:
+    """What tenants call a model by names of their own, with the tenants' names, by these: for operators."""
+    chosen = select(col(Tenant.name), TenantAlias).join(Tenant, col(Tenant.id) == col(TenantAlias.tenant_id))
+    chosen = chosen.where(col(TenantAlias.model_id) == model_id).order_by(col(Tenant.name), col(TenantAlias.alias))
+    return [(row[0], row[1]) for row in await session.execute(chosen)]
+
+
 async def tenants_with_alias_of(session: AsyncSession, model_id: str) -> Sequence[str]:
     """Ids of the tenants that have a name of their own for a model: for operators, who may remove it."""
     chosen = select(col(TenantAlias.tenant_id)).where(col(TenantAlias.model_id) == model_id).distinct()

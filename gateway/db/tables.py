@@ -1,6 +1,6 @@
 """The rows: what the database holds, one class per table. They never leave the services, and they do not validate."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -103,6 +103,7 @@ def _of_tenant_or_key(table: str, *what: str) -> tuple[Any, ...]:
         Index(
             f"uq_{table}_key", "tenant_id", "key_id", *what, unique=True, sqlite_where=on_key, postgresql_where=on_key
         ),
+        Index(f"ix_{table}_tenant_id", "tenant_id"),  # the other two know of one kind each
     )
 
 
@@ -270,7 +271,9 @@ class UsageHour(Row, table=True):
     """What a tenant's key used of a model in one hour, summed. Grows with use, not with requests, and is kept."""
 
     __tablename__: ClassVar[str] = "usage_hour"
-    __table_args__ = (Index("ix_usage_hour_hour", "hour"),)
+    __table_args__ = (
+        Index("ix_usage_hour_refused", "hour", sqlite_where=text("refused > 0"), postgresql_where=text("refused > 0")),
+    )
 
     tenant_id: str = Field(primary_key=True)
     hour: datetime = Field(primary_key=True, sa_type=UtcDateTime)
@@ -279,6 +282,55 @@ class UsageHour(Row, table=True):
     endpoint: str = Field(primary_key=True)
     lane: str = Field(primary_key=True)
     tenant_name: str
+    requests: int = Field(default=0, sa_type=BigInteger)
+    failed: int = Field(default=0, sa_type=BigInteger)
+    refused: int = Field(default=0, sa_type=BigInteger)
+    inputs: int = Field(default=0, sa_type=BigInteger)
+    tokens: int = Field(default=0, sa_type=BigInteger)
+    bytes_in: int = Field(default=0, sa_type=BigInteger)
+    bytes_out: int = Field(default=0, sa_type=BigInteger)
+    latency_ms: float = 0.0
+    upstream_ms: float = 0.0
+
+
+class UsageDay(Row, table=True):
+    """The same in one day (UTC), over endpoints and lanes: what long times are read from."""
+
+    __tablename__: ClassVar[str] = "usage_day"
+    __table_args__ = (
+        Index("ix_usage_day_day", "day", "tenant_id", "key_id", "model"),
+        {"sqlite_with_rowid": False},  # rows of a tenant lie together
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    key_id: str = Field(primary_key=True)
+    model: str = Field(primary_key=True)
+    tenant_name: str
+    requests: int = Field(default=0, sa_type=BigInteger)
+    failed: int = Field(default=0, sa_type=BigInteger)
+    refused: int = Field(default=0, sa_type=BigInteger)
+    inputs: int = Field(default=0, sa_type=BigInteger)
+    tokens: int = Field(default=0, sa_type=BigInteger)
+    bytes_in: int = Field(default=0, sa_type=BigInteger)
+    bytes_out: int = Field(default=0, sa_type=BigInteger)
+    latency_ms: float = 0.0
+    upstream_ms: float = 0.0
+
+
+class UsageTotal(Row, table=True):
+    """What all tenants used together: of kind `day` in a day, of `model`, `tenant` and `key` each in a month."""
+
+    __tablename__: ClassVar[str] = "usage_total"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    kind: str = Field(primary_key=True)
+    start: date = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    """The model, the id of the tenant, or both ids of a tenant's key as `tenant/key`; of a day nothing."""
+    owner: str | None = None
+    """The tenant's id, where it is one's."""
+    owner_name: str = ""
     requests: int = Field(default=0, sa_type=BigInteger)
     failed: int = Field(default=0, sa_type=BigInteger)
     refused: int = Field(default=0, sa_type=BigInteger)
@@ -311,6 +363,7 @@ class BudgetNotice(Row, table=True):
     """That a monthly budget passed a share of its amount: said once a month, whichever gateway saw it first."""
 
     __tablename__: ClassVar[str] = "budget_notice"
+    __table_args__ = (Index("ix_budget_notice_month", "month", "percent", "time"),)
 
     subject: str = Field(primary_key=True)
     model_pattern: str = Field(primary_key=True)
@@ -325,6 +378,7 @@ class AuditEvent(Row, table=True):
     """Who changed what, from where, and how it was before; also the list of what changed at each policy revision."""
 
     __tablename__: ClassVar[str] = "audit_event"
+    __table_args__ = (Index("ix_audit_event_actor", "actor", "id"),)
 
     id: int | None = Field(default=None, primary_key=True)
     time: datetime = Field(sa_type=UtcDateTime, index=True)

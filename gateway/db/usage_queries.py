@@ -1,15 +1,15 @@
 """Every SELECT of usage. The tenant whose it is comes in the signature, never without."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import date, datetime
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, tuple_
+from sqlalchemy import Row, Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gateway.db.tables import UsageHour, UsageRecord
+from gateway.db.tables import UsageDay, UsageHour, UsageRecord, UsageTotal
 
 Place = tuple[datetime, str, str, str, str]
 """Where a row of sums stands among those of its tenant: hour, key, model, endpoint, lane."""
@@ -27,6 +27,10 @@ class Sums(NamedTuple):
     bytes_out: int
     latency_ms: float
     upstream_ms: float
+
+    def plus(self, other: Self) -> Self:
+        """Both together."""
+        return self._replace(**{name: getattr(self, name) + getattr(other, name) for name in self._fields})
 
 
 async def usage(
@@ -61,13 +65,28 @@ async def usage_hours(
 async def usage_by(
     session: AsyncSession, tenant_id: str, column: str, *, start: datetime, end: datetime
 ) -> Sequence[tuple[Any, Sums]]:
-    """A tenant's sums of the hours that begin in [start, end), by `hour`, `key_id` or `model`, in its order."""
-    group = getattr(UsageHour, column)
-    sums = [func.sum(getattr(UsageHour, name)) for name in Sums._fields]
-    chosen = select(group, *sums).where(
-        col(UsageHour.tenant_id) == tenant_id, col(UsageHour.hour) >= start, col(UsageHour.hour) < end
-    )
-    rows: Sequence[Row[Any]] = (await session.execute(chosen.group_by(group).order_by(group))).all()
+    """A tenant's sums of the hours that begin in [start, end), by `hour`, `key_id` or `model`."""
+    hour = col(UsageHour.hour)
+    chosen = _summed(UsageHour, column).where(col(UsageHour.tenant_id) == tenant_id, hour >= start, hour < end)
+    return _read((await session.execute(chosen)).all())
+
+
+async def usage_by_days(
+    session: AsyncSession, tenant_id: str, column: str, *, start: date, end: date
+) -> Sequence[tuple[Any, Sums]]:
+    """A tenant's sums of the days in [start, end), by `day`, `key_id` or `model`."""
+    day = col(UsageDay.day)
+    chosen = _summed(UsageDay, column).where(col(UsageDay.tenant_id) == tenant_id, day >= start, day < end)
+    return _read((await session.execute(chosen)).all())
+
+
+def _summed(table: type[UsageHour | UsageDay], column: str) -> Select[Any]:
+    group = getattr(table, column)
+    return select(group, *(func.sum(getattr(table, name)) for name in Sums._fields)).group_by(group)
+
+
+def _read(rows: Sequence[Row[Any]]) -> Sequence[tuple[Any, Sums]]:
+    """Sums of bigint are decimals on PostgreSQL."""
     return [(row[0], Sums(*map(int, row[1:8]), *map(float, row[8:]))) for row in rows]
 
 
@@ -86,4 +105,5 @@ async def has_usage(session: AsyncSession, tenant_id: str) -> bool:
 
 async def tenants_with_usage(session: AsyncSession) -> Sequence[str]:
     """The ids of all tenants that ever asked for anything, those that are gone included."""
-    return (await session.scalars(select(col(UsageHour.tenant_id)).distinct())).all()
+    chosen = select(col(UsageTotal.name)).where(col(UsageTotal.kind) == "tenant").distinct()
+    return (await session.scalars(chosen)).all()

@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, bindparam, delete, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from gateway.db.tables import ApiKey, UsageHour, UsageRecord
+from gateway.db.tables import ApiKey, UsageDay, UsageHour, UsageRecord, UsageTotal
 from gateway.db.upserts import dialect_of, insert_of
 
 COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "bytes_in", "bytes_out", "latency_ms", "upstream_ms")
@@ -24,7 +24,17 @@ async def insert_usage(session: AsyncSession, records: Sequence[Mapping[str, Any
 
 async def add_to_hours(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the sums per hour. All gateways must name the rows in the order of their keys, or they lock each other."""
-    await (await session.connection()).execute(_add_to_hours(dialect_of(session)), list(rows))
+    await (await session.connection()).execute(_add_to(UsageHour, dialect_of(session)), list(rows))
+
+
+async def add_to_days(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for the sums per day, after those per hour."""
+    await (await session.connection()).execute(_add_to(UsageDay, dialect_of(session)), list(rows))
+
+
+async def add_to_totals(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for the sums over all tenants, after those per day."""
+    await (await session.connection()).execute(_add_to(UsageTotal, dialect_of(session)), list(rows))
 
 
 async def delete_usage(session: AsyncSession, tenant_id: str, ids: Sequence[UUID]) -> None:
@@ -52,9 +62,11 @@ def _insert_new(dialect: str) -> Any:
 
 
 @cache
-def _add_to_hours(dialect: str) -> Any:
-    table = UsageHour.__table__  # type: ignore[attr-defined]
+def _add_to(kind: Any, dialect: str) -> Any:
+    """Add numbers to rows, or make them; a name is what came last."""
+    table = kind.__table__
     insert = insert_of(dialect, table)
     added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
+    named = {column.name: insert.excluded[column.name] for column in table.c if column.name.endswith("_name")}
     keys = [column.name for column in table.primary_key]
-    return insert.on_conflict_do_update(index_elements=keys, set_={**added, "tenant_name": insert.excluded.tenant_name})
+    return insert.on_conflict_do_update(index_elements=keys, set_={**added, **named})

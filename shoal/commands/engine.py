@@ -19,28 +19,21 @@ from gateway.certificates import CertificateFiles
 from shoal import process
 from shoal.failures import StartFailure
 from shoal.logs import configure_logs
-from shoal.options import (
+from shoal.options.edge import GracePeriod
+from shoal.options.engine import (
     BulkShare,
     Device,
-    EngineSecret,
     EvictionOrder,
-    GracePeriod,
-    Host,
     HostBudget,
     IdleTimeout,
     LoadTimeout,
-    LogFormatOption,
-    LogLevelOption,
     MemoryBudget,
-    OtlpEndpoint,
-    OtlpHeaders,
-    Port,
     Threads,
-    TlsCert,
-    TlsClientCa,
-    TlsKey,
-    observation_of,
 )
+from shoal.options.nodes import EngineSecret
+from shoal.options.observation import LogFormatOption, LogLevelOption, OtlpEndpoint, OtlpHeaders, observation_of
+from shoal.options.shared import Host, Port
+from shoal.options.tls import TlsCert, TlsClientCa, TlsKey
 from shoal.supervisor import parent_gone
 from shoal.tls import door_tls
 from shoal.tracing.opened import node_tracing

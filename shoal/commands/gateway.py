@@ -7,12 +7,12 @@ from gateway.db import schema
 from gateway.settings import GatewaySettings
 from shoal import process
 from shoal.data_folder import DataFolder
-from shoal.gateway_options import GatewayOptions
 from shoal.gateway_process import check_workers, serve_gateway
 from shoal.logs import configure_logs
-from shoal.node_options import NodeOptions
-from shoal.option_groups import with_groups
-from shoal.options import TlsCert, TlsKey
+from shoal.options.gateway import GatewayOptions
+from shoal.options.groups import with_groups
+from shoal.options.nodes import NodeOptions
+from shoal.options.tls import TlsCert, TlsKey
 
 
 @with_groups

@@ -12,8 +12,8 @@ from gateway.services.register import grants, keys
 from gateway.services.register.audit import Actor
 from gateway.services.register.rotation import parse_overlap, rotate_key
 from shoal.database import change, read
-from shoal.option_values import database_at
-from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName
+from shoal.options.shared import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName
+from shoal.options.values import database_at
 from shoal.printing import command, print_json, print_table, shown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="API keys, the credentials of tenants.")

@@ -5,8 +5,8 @@ import asyncio
 from gateway.db.errors import place
 from gateway.db.schema import upgrade
 from gateway.db.session import parse_url
-from shoal.option_values import database_at
-from shoal.options import DATA_DIR, DatabaseUrl, DataDir
+from shoal.options.shared import DATA_DIR, DatabaseUrl, DataDir
+from shoal.options.values import database_at
 
 
 def migrate(data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:

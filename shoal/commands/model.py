@@ -1,6 +1,7 @@
 """`shoal model`: inspect, add, list, show, load, unload, pin, unpin, remove."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,15 +9,16 @@ from typing import Annotated, Literal
 import typer
 
 from engine.errors import EngineError
-from gateway.services.register import models, upstreams
+from gateway.errors import Unavailable
+from gateway.services.register import adapters, models, upstreams
 from shoal.database import change, read
 from shoal.inspection import absolute, found, inspect, inspect_adapter
 from shoal.model_report import lines, report
-from shoal.node_calls import NodeCall, call_nodes, whereabouts
-from shoal.node_options import NodeOptions
-from shoal.option_groups import with_groups
-from shoal.option_values import DEFAULT_POOL, database_at
-from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir
+from shoal.node_calls import NodeCall, Outcome, call_nodes, whereabouts
+from shoal.options.groups import with_groups
+from shoal.options.nodes import NodeOptions
+from shoal.options.shared import DATA_DIR, AsJson, DatabaseUrl, DataDir
+from shoal.options.values import DEFAULT_POOL, database_at
 from shoal.printing import command, print_json, print_table, shown
 
 app = typer.Typer(
@@ -26,6 +28,11 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="The model, by id or alias.")]
+LATER = {
+    "pin": "the gateway has it load the model when it is there.",
+    "unpin": "started anew it pins nothing, else say it again when it is there.",
+}
+"""What becomes of a pin on a node that is away."""
 
 
 @app.command("inspect")
@@ -120,28 +127,12 @@ def add(
 
 
 def _add_adapter(id_: str, adapter: str, aliases: tuple[str, ...], database: str, unchecked: bool) -> None:
-    stem = id_.rpartition(":")[0]
-    if not stem:
-        raise typer.BadParameter("An adapter's id is that of its model, a colon and a name.", param_hint="ID")
-    base = read(database, lambda session: models.find_model(session, stem))
-    if base.facts.adapter is not None:
-        raise typer.BadParameter(f"'{base.id}' is an adapter itself.", param_hint="ID")
+    base = read(database, lambda session: adapters.find_base(session, id_))
     if not unchecked:
         print(f"Looking at {adapter} …", file=sys.stderr)
         inspect_adapter(adapter, inspect(base.source, base.revision))
-    model = models.NewModel(
-        id=id_,
-        source=base.source,
-        revision=base.revision,
-        pool=base.pool,
-        aliases=aliases,
-        dtype=base.dtype,
-        max_tokens=base.max_tokens,
-        dimensions=base.dimensions,
-        input_limit=base.input_limit,
-        facts=replace(base.facts, base=base.id, adapter=adapter),
-    )
-    added = change(database, lambda session, actor: models.add_model(session, actor, model))
+    new = adapters.NewAdapter(id=id_, adapter=adapter, aliases=aliases)
+    added = change(database, lambda session, actor: adapters.add_adapter(session, actor, new))
     print(f"The adapter '{added.id}' on '{base.id}' is registered.")
 
 
@@ -167,11 +158,20 @@ def list_(
 
 
 @app.command()
-def show(model: Name, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
-    """Show all that the register says of a model."""
+@with_groups
+def show(
+    model: Name,
+    *,
+    nodes: NodeOptions,
+    as_json: AsJson = False,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Show all that the register says of a model, and where it is: on the nodes that are named or run here."""
     info = read(database_at(data_dir, database_url), lambda session: models.find_model(session, model))
+    where = tuple(whereabouts(nodes, data_dir).get((info.pool, info.id), ()))
     if as_json:
-        print_json(info)
+        print_json(asdict(info) | {"where": where})
         return
     facts = (
         ("id", info.id),
@@ -193,6 +193,8 @@ def show(model: Name, as_json: AsJson = False, data_dir: DataDir = DATA_DIR, dat
         ("weights", info.facts.weight_bytes and f"{info.facts.weight_bytes / 2**20:,.1f} MiB"),
         ("pinned", info.pinned),
         ("registered", info.created_at),
+        ("where", where),
+        *(("could not be loaded", f"{place.node}: {place.failure} {place.next}") for place in where if place.failure),
     )
     print_table(("what", "value"), [(name, shown(value)) for name, value in facts])
 
@@ -236,18 +238,32 @@ def unpin(model: Name, *, nodes: NodeOptions, data_dir: DataDir = DATA_DIR, data
 
 def _on_nodes(verb: NodeCall, name: str, nodes: NodeOptions, data_dir: Path, database_url: str | None) -> None:
     model = read(database_at(data_dir, database_url), lambda session: models.find_model(session, name))
-    for url, memory in call_nodes(verb, model, nodes, data_dir):
-        print(f"{url}: '{model.id}' is {verb}ed; models take {memory}.")
+    outcomes = call_nodes(verb, model, nodes, data_dir)
+    _say(verb + "ed", model.id, outcomes)
+    if problems := [outcome.problem.message for outcome in outcomes if outcome.problem is not None]:
+        raise Unavailable(" ".join(problems))
 
 
 def _keep(
     verb: Literal["pin", "unpin"], name: str, nodes: NodeOptions, data_dir: Path, database_url: str | None
 ) -> None:
-    """The register last: where a node refuses, it must not promise what can not be kept."""
+    """The register last: where a node refuses, it must not promise what can not be kept. One that is away does not."""
     database = database_at(data_dir, database_url)
     model = read(database, lambda session: models.find_model(session, name))
     model = replace(model, pinned=verb == "pin")
-    for url, memory in call_nodes(verb, model, nodes, data_dir, if_any=True):
-        print(f"{url}: '{model.id}' is {verb}ned; models take {memory}.")
+    outcomes = call_nodes(verb, model, nodes, data_dir, if_any=True)
+    _say(verb + "ned", model.id, outcomes)
+    refusals = [outcome.problem.message for outcome in outcomes if outcome.problem is not None and not outcome.away]
+    if refusals:
+        raise Unavailable(" ".join([*refusals, "The register is as it was."]))
+    for outcome in outcomes:
+        if outcome.away:
+            print(f"{outcome.url}: does not answer now; {LATER[verb]}")
     change(database, lambda session, actor: models.set_pinned(session, actor, model.id, pinned=model.pinned))
     print(f"Model '{model.id}' is {verb}ned in the register.")
+
+
+def _say(done: str, model: str, outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.problem is None:
+            print(f"{outcome.url}: '{model}' is {done}; models take {outcome.memory}.")

@@ -4,9 +4,9 @@ import typer
 
 from engine.protocol import NodeStatus, why_apart
 from shoal.node_calls import ask_nodes
-from shoal.node_options import NodeOptions
-from shoal.option_groups import with_groups
-from shoal.options import DATA_DIR, AsJson, DataDir
+from shoal.options.groups import with_groups
+from shoal.options.nodes import NodeOptions
+from shoal.options.shared import DATA_DIR, AsJson, DataDir
 from shoal.printing import print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Engine nodes: what they hold and how busy they are.")

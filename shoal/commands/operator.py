@@ -1,4 +1,4 @@
-"""`shoal operator`: create, list, password, remove; `shoal operator token`: create, list, revoke."""
+"""`shoal operator`: create, list, role, password, remove; `shoal operator token`: create, list, revoke."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -8,8 +8,8 @@ import typer
 from gateway.services.access import operator_tokens, operators
 from gateway.services.register.keys import parse_expiry
 from shoal.database import change, read
-from shoal.option_values import database_at
-from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir
+from shoal.options.shared import DATA_DIR, AsJson, DatabaseUrl, DataDir
+from shoal.options.values import database_at
 from shoal.printing import command, print_json, print_table, shown
 
 app = typer.Typer(
@@ -62,6 +62,29 @@ def list_(as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: D
         ("operator", "role", "tenant", "created"),
         [(row.name, row.role, row.tenant_id or "all", row.created_at) for row in found],
     )
+
+
+@app.command()
+def role(
+    name: Name,
+    role: Annotated[str, typer.Argument(metavar="|".join(operators.ROLES), help="What the operator may do.")],
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", metavar="NAME", help="The tenant of a tenant_admin, by name or id.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Give an operator another role, at once; who is signed in at the console signs in anew."""
+    changed = change(
+        database_at(data_dir, database_url),
+        lambda session, actor: operators.set_role(session, actor, name, role=role, tenant=tenant),
+    )
+    if as_json:
+        print_json(changed)
+        return
+    of_tenant = "" if changed.tenant_id is None else f" of {changed.tenant_id}"
+    print(f"Operator '{changed.name}' is {changed.role}{of_tenant} from now on.")
 
 
 @app.command()

@@ -8,8 +8,8 @@ import typer
 from gateway.services.register import quotas
 from policies.quota import Kind
 from shoal.database import change, read
-from shoal.option_values import database_at
-from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, KeyId, TenantName
+from shoal.options.shared import DATA_DIR, AsJson, DatabaseUrl, DataDir, KeyId, TenantName
+from shoal.options.values import database_at
 from shoal.printing import print_json, print_table
 
 app = typer.Typer(

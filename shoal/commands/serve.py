@@ -16,12 +16,21 @@ from gateway.settings import GatewaySettings
 from shoal import __version__, process
 from shoal.data_folder import DataFolder, RunningEngine
 from shoal.first_run import STARTER_ALIAS, STARTER_ID, Credentials, check_starter, welcome
-from shoal.gateway_options import GatewayOptions
 from shoal.gateway_process import CONSOLE, check_workers, serve_gateway
 from shoal.logs import configure_logs
-from shoal.option_groups import with_groups
-from shoal.option_values import DEFAULT_POOL
-from shoal.options import BulkShare, Device, EvictionOrder, HostBudget, IdleTimeout, LoadTimeout, MemoryBudget, Threads
+from shoal.options.engine import (
+    BulkShare,
+    Device,
+    EvictionOrder,
+    HostBudget,
+    IdleTimeout,
+    LoadTimeout,
+    MemoryBudget,
+    Threads,
+)
+from shoal.options.gateway import GatewayOptions
+from shoal.options.groups import with_groups
+from shoal.options.values import DEFAULT_POOL
 from shoal.own_engine import EngineOptions, EngineView, free_port, kill_when_it_hangs, supervised, viewing
 from shoal.supervisor import Supervisor
 

@@ -6,8 +6,8 @@ import typer
 
 from gateway.services.register import tenants
 from shoal.database import change, read
-from shoal.option_values import database_at
-from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir
+from shoal.options.shared import DATA_DIR, AsJson, DatabaseUrl, DataDir
+from shoal.options.values import database_at
 from shoal.printing import command, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tenants, the customers of this installation.")

@@ -1,4 +1,4 @@
-"""`shoal upstream`: add, list, set-key, rekey, remove."""
+"""`shoal upstream`: add, list, set, set-key, rekey, remove."""
 
 import asyncio
 import sys
@@ -13,8 +13,11 @@ from gateway.services.upstreams.following import upstream_transport
 from gateway.services.upstreams.probe import Found, look
 from shoal.data_folder import DataFolder, secret_key_from
 from shoal.database import change, read
-from shoal.option_values import DEFAULT_POOL, database_at, parse_nodes, parse_session_key
-from shoal.options import DATA_DIR, AllowedUpstreams, AsJson, DatabaseUrl, DataDir, Nodes, SecretKey, upstream_key
+from shoal.options.environment import upstream_key
+from shoal.options.nodes import Nodes
+from shoal.options.shared import DATA_DIR, AsJson, DatabaseUrl, DataDir
+from shoal.options.upstreams import AllowedUpstreams, SecretKey
+from shoal.options.values import DEFAULT_POOL, database_at, parse_nodes, parse_session_key
 from shoal.printing import command, print_json, print_table
 
 app = typer.Typer(
@@ -52,10 +55,7 @@ def add(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Register an upstream, after a look at it: is it there, does it take the key, which models has it."""
-    named = next((known for known in upstreams.KINDS if known == kind), None)
-    if named is None:
-        raise typer.BadParameter(f"{kind!r} is none of {', '.join(upstreams.KINDS)}.", param_hint="--kind")
-    new = upstreams.NewUpstream(pool=pool, kind=named, base_url=base_url, key=_key(key_file))
+    new = upstreams.NewUpstream(pool=pool, kind=_kind(kind), base_url=base_url, key=_key(key_file))
     sealer = _sealer(data_dir, database_url, secret_key) if new.key is not None else None
     engine_pools = {DEFAULT_POOL, *parse_nodes(node or [])}
     if not no_check:
@@ -79,6 +79,34 @@ def list_(as_json: AsJson = False, data_dir: DataDir = DATA_DIR, database_url: D
         return
     columns = ("id", "pool", "kind", "url", "key", "changed")
     print_table(columns, [(u.id, u.pool, u.kind, u.base_url, u.has_key, u.updated_at) for u in found])
+
+
+@app.command("set")
+def set_(
+    upstream: Id,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="Its address; one that has a key stays at its host.")
+    ] = None,
+    pool: Annotated[str | None, typer.Option(help="The pool that it is a node of.")] = None,
+    kind: Annotated[str | None, typer.Option(metavar="|".join(upstreams.KINDS), help="Which wire it speaks.")] = None,
+    node: Nodes = None,
+    data_dir: DataDir = DATA_DIR,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Change where an upstream is, which wire it speaks, or which pool it is a node of; the rest stays."""
+    database = database_at(data_dir, database_url)
+    before = read(database, lambda session: upstreams.find_upstream(session, upstream))
+    settings = upstreams.UpstreamSettings(
+        pool=pool or before.pool, kind=_kind(kind or before.kind), base_url=url or before.base_url
+    )
+    engine_pools = {DEFAULT_POOL, *parse_nodes(node or [])}
+    changed = change(
+        database,
+        lambda session, actor: upstreams.update_upstream(
+            session, actor, upstream, settings, engine_pools=engine_pools, version=before.version
+        ),
+    )
+    print(f"Upstream {changed.id} is {changed.base_url}, a node of the pool '{changed.pool}'.")
 
 
 @app.command("set-key")
@@ -143,6 +171,13 @@ def _tell(found: Found) -> None:
         raise typer.Exit(1)
     shown = ", ".join(found.models[:10]) + (f" and {len(found.models) - 10} more" if len(found.models) > 10 else "")
     print(f"It is there and accepts what it was given. Its models: {shown or 'it names none'}.", file=sys.stderr)
+
+
+def _kind(text: str) -> upstreams.Kind:
+    for known in upstreams.KINDS:
+        if known == text:
+            return known
+    raise typer.BadParameter(f"{text!r} is none of {', '.join(upstreams.KINDS)}.", param_hint="--kind")
 
 
 def _key(file: Path | None) -> str | None:

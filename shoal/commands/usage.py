@@ -1,4 +1,4 @@
-"""`shoal usage`: export, show."""
+"""`shoal usage`: export, show, recount."""
 
 import asyncio
 import sys
@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from gateway.db.recount import recount as make_sums_anew
 from gateway.services.usage.export import Format, Grain, export_usage, parse_moment, start_of_month
 from gateway.services.usage.summary import By, UsageRow, summarize_usage
-from shoal.database import opened, read
-from shoal.option_values import database_at
-from shoal.options import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName
+from shoal.database import change, opened, read
+from shoal.options.shared import DATA_DIR, AsJson, DatabaseUrl, DataDir, TenantName
+from shoal.options.values import database_at
 from shoal.printing import print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What tenants used.")
@@ -71,6 +72,16 @@ def show(
         (by.upper(), "REQUESTS", "FAILED", "REFUSED", "INPUTS", "TOKENS", "BYTES IN", "BYTES OUT"),
         [(r.name, r.requests, r.failed, r.refused, r.inputs, r.tokens, r.bytes_in, r.bytes_out) for r in rows],
     )
+
+
+@app.command()
+def recount(data_dir: DataDir = DATA_DIR, database_url: DatabaseUrl = None) -> None:
+    """Make the sums per day and over all tenants anew from those per hour. Harmless to repeat, and while servers run.
+
+    Gateways of an older version that still ran after `shoal migrate` added to hours alone.
+    """
+    change(database_at(data_dir, database_url), lambda session, _: make_sums_anew(session))
+    print("All sums agree with those per hour.")
 
 
 def between(from_: str | None, to: str | None) -> tuple[datetime, datetime]:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from gateway.metric_families import Family, enduring, families_of, page_of, total
 from shoal.doorkeeper import limits_of
 from shoal.failures import StartFailure
-from shoal.options import inherited_environment
+from shoal.options.environment import inherited_environment
 from shoal.process import StopSignal
 from shoal.supervisor import Supervisor
 from shoal.workers.channel import Channel, ChannelClosed

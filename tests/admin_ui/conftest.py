@@ -2,96 +2,30 @@ import asyncio
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from console_fakes import Clock, FakeServices, new_node, new_resident
 from litestar.testing import TestClient
 
 from admin_ui.app import create_admin_app
 from admin_ui.sessions import COOKIE, Sessions
-from engine.protocol import PROTOCOL_VERSION, NodeStatus, ResidentModel
+from engine.protocol import ResidentModel
 from gateway.db.schema import upgrade
 from gateway.db.session import Database
 from gateway.services.access.operators import create_operator
 from gateway.services.pools.node import Node
 from gateway.services.register.audit import Actor
 from gateway.services.register.tenants import create_tenant, suspend_tenant
-from gateway.services.snapshot.entries import ModelEntry, PolicySnapshot
-from gateway.services.standing import Report
+from gateway.services.snapshot.entries import ModelEntry
 from gateway.settings import GatewaySettings, sqlite_url
-from policies.quota import Limit, Standings
-from policies.quota import Standing as QuotaStanding
 
 KEY = b"k" * 32
-MIB = 1 << 20
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Nodes:
-    nodes: list[Node] = field(default_factory=list)
-
-    @property
-    def pools(self) -> dict[str, list[Node]]:
-        found: dict[str, list[Node]] = {}
-        for node in self.nodes:
-            found.setdefault(node.pool, []).append(node)
-        return found
-
-
-@dataclass
-class Feed:
-    current: PolicySnapshot = field(default_factory=PolicySnapshot)
-
-
-@dataclass
-class Usage:
-    waiting: int = 0
-    oldest_seconds: float = 0.0
-
-
-@dataclass
-class Standing:
-    reasons: tuple[str, ...] = ()
-
-    def report(self) -> Report:
-        return Report("ready", self.reasons, policies=True, quota="up", pools={})
-
-
-@dataclass
-class Quota:
-    """A store that answers `standings`, by kind what is left; None: it is away."""
-
-    left: dict[str, int] | None = field(default_factory=dict)
-
-    async def peek(self, limits: Sequence[Limit]) -> Standings:
-        if self.left is None:
-            return ()
-        return [(limit, QuotaStanding(self.left.get(limit.kind, limit.amount), 0.0)) for limit in limits]
-
-
-@dataclass
-class FakeServices:
-    database: Database
-    settings: GatewaySettings
-    nodes: Nodes = field(default_factory=Nodes)
-    feed: Feed = field(default_factory=Feed)
-    usage: Usage = field(default_factory=Usage)
-    standing: Standing = field(default_factory=Standing)
-    quota: Quota = field(default_factory=Quota)
 
 
 class Console:
@@ -183,12 +117,14 @@ def console_at(database_url: str) -> Iterator[Callable[..., Console]]:
         *,
         peer: str = "192.0.2.200",
         inspect: Any = None,
+        inspect_adapter: Any = None,
         ask: Any = None,
         **settings: Any,
     ) -> Console:
         chosen = GatewaySettings(database_url=database_url, **settings)
         services, clock = FakeServices(Database.open(database_url), chosen), Clock()
-        app = create_admin_app(services, session_key=KEY, clock=clock, inspect=inspect, ask=ask)
+        looks = {"inspect": inspect, "inspect_adapter": inspect_adapter}
+        app = create_admin_app(services, session_key=KEY, clock=clock, ask=ask, **looks)
         app.on_shutdown.append(services.database.close)
         handle = app.asgi_handler
         app.asgi_handler = lambda scope, *rest: handle({**scope, "client": (peer, 1)}, *rest)
@@ -210,39 +146,12 @@ def console(console_at: Callable[..., Console]) -> Console:
 
 @pytest.fixture
 def make_node() -> Callable[..., Node]:
-    def make(
-        url: str,
-        *models: ResidentModel,
-        healthy: bool = True,
-        failure: str | None = None,
-        budget: int = 1024 * MIB,
-        heard: float = 0.0,
-    ) -> Node:
-        status = NodeStatus(
-            protocol=PROTOCOL_VERSION,
-            version="0.1.0",
-            device="cpu",
-            ready=True,
-            memory_budget=budget,
-            memory_used=sum(model.bytes for model in models),
-            waiting_requests=3,
-            waiting_tokens=1200,
-            tokens_per_second=5400.0,
-            models=list(models),
-        )
-        calls = {asyncio.Timeout(None) for _ in range(2)}
-        return Node(url, "default", None, status=status, healthy=healthy, failure=failure, heard=heard, calls=calls)
-
-    return make
+    return new_node
 
 
 @pytest.fixture
 def make_resident() -> Callable[..., ResidentModel]:
-    def make(id_: str, mib: int, state: str = "resident", *, pinned: bool = False, failure: str | None = None):
-        tier = "loading" if state == "loading" else "device"
-        return ResidentModel(id_, None, state, mib * MIB, 0, pinned, 0.0, 384, 512, failure, tier)
-
-    return make
+    return new_resident
 
 
 @pytest.fixture

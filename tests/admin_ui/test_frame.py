@@ -5,7 +5,15 @@ import pytest
 from admin_ui.sessions import COOKIE
 
 HERE = {"origin": "http://console.test"}
-FORM = {"name": 'new "<b>tenant', "weight": "2", "new_password": "do not keep me", "csrf_token": "old"}
+FORM = {
+    "name": 'new "<b>tenant',
+    "weight": "2",
+    "tokens": "9000",
+    "tokens_per_month": "5",
+    "new_password": "do not keep me",
+    "token": "do not keep me",
+    "csrf_token": "old",
+}
 PASSWORD = "correct horse battery"
 
 
@@ -26,7 +34,8 @@ def test_a_form_whose_session_ended_waits_in_the_sign_in_page_and_is_sent_again(
     assert again.status_code == 200
     assert 'action="/admin/tenants"' in again.text
     assert console.hidden(again.text, "name") == FORM["name"]
-    assert console.hidden(again.text, "weight") == "2"
+    for name in ("weight", "tokens", "tokens_per_month"):
+        assert console.hidden(again.text, name) == FORM[name]
     assert "do not keep me" not in again.text
     session = console.sessions.read(console.client.cookies[COOKIE])
     assert console.hidden(again.text, "csrf_token") == console.sessions.csrf_token(session)

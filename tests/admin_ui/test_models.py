@@ -4,9 +4,13 @@ import threading
 from html import unescape
 
 import pytest
+from msgspec.structs import replace
 
+from engine import errors
+from engine.protocol import LoadProgress
 from gateway.engine_client import EngineClient
 from gateway.errors import Unavailable
+from gateway.services.pools.loads import NEXT_STEPS, next_step
 from gateway.services.snapshot.entries import PolicySnapshot, TenantEntry, UpstreamEntry
 from policies.allowlist import Grant
 
@@ -111,13 +115,57 @@ def test_a_model_shows_its_places_failures_with_the_next_step_and_its_tenants(
     console.services.feed.current = PolicySnapshot(tenants=tenants)
     page = console.client.get("/admin/models/at/org/m").text
     assert "weights are &lt;b&gt;broken" in page
-    assert "look at its source" in page
+    assert "Look at its source" in page
     assert "not there" in page
     assert "away" in page
     assert "1 of 2 tenants" in page
     assert "calls it ours" in page
     assert "weights are" in console.client.get("/admin/models/where/org/m").text
     assert console.client.get("/admin/models/at/org/other").status_code == 404
+
+
+def test_how_far_a_load_is_stands_on_every_page_that_shows_the_node(console, make_node, make_resident) -> None:
+    token = console.become("ada")
+    register(console, token)
+    old = make_resident("org/m", 5, "loading")
+    half = replace(old, progress=LoadProgress("read", 3 * 2**29, 3 * 2**30, 65.0))
+    early = replace(old, progress=LoadProgress("wait", 0, 0, 4.0))
+    console.services.nodes.nodes = [make_node("http://1:9000", half)]
+    node = re.search(r'href="(/admin/nodes/at/[^"]+)"', console.client.get("/admin/nodes").text)[1]
+    pages = ("/admin/models/at/org/m", "/admin/models/where/org/m", "/admin", "/admin/overview/pools", node)
+    for path in pages:
+        page = console.client.get(path).text
+        assert '<progress aria-label="org/m: reading its weights" max="1000" value="500">' in page, path
+        assert "reading its weights, <b>50 %</b>" in page, path
+        assert "1.5 GiB of 3 GiB" in page, path
+        assert "for 1 min" in page, path
+    assert "loading on 1 of 1 node, 50 %" in console.client.get("/admin/models").text
+    console.services.nodes.nodes = [make_node("http://1:9000", early)]
+    for path in pages:
+        page = console.client.get(path).text
+        assert '<progress aria-label="org/m: waiting for room"></progress>' in page, path
+        assert "for 4 s" in page, path
+    console.services.nodes.nodes = [make_node("http://1:9000", old)]
+    assert "<progress" in console.client.get("/admin/models/at/org/m").text
+
+
+def load_errors() -> set[str]:
+    """The codes of all errors that a load can end with."""
+    kinds = [errors.OutOfMemory, errors.Draining, errors.ModelError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.code for kind in kinds if kind is not errors.ModelError}
+
+
+@pytest.mark.parametrize("code", sorted(load_errors()))
+def test_every_error_of_a_load_has_a_next_step_of_its_own(console, make_node, make_resident, code) -> None:
+    register(console, console.become("ada"))
+    failed = replace(make_resident("org/m", 0, "failed", failure="It broke."), failure_code=code)
+    console.services.nodes.nodes = [make_node("http://1:9000", failed)]
+    page = unescape(console.client.get("/admin/models/at/org/m").text)
+    assert "It broke." in page
+    assert f"Next: {NEXT_STEPS[code]}" in page
+    assert f"Next: {next_step('of a later version')}" not in page
 
 
 def test_a_model_is_loaded_unloaded_pinned_and_unpinned_on_its_nodes(console, engine) -> None:

@@ -68,6 +68,7 @@ def test_a_new_operators_password_is_shown_once_and_opens_the_console(console, c
         ({"name": "", "role": "tenant_admin"}, ["name", "tenant"]),
         ({"role": "tenant_admin", "tenant": "nobody's"}, ["tenant"]),
         ({"name": "a/b"}, ["name"]),
+        ({"name": ".."}, ["name"]),
         ({"name": "ada"}, ["name"]),
     ],
 )
@@ -79,14 +80,13 @@ def test_a_form_with_wrong_fields_says_all_of_it_and_makes_nobody(console, wrong
     assert console.client.get("/admin/operators/at/zoe").status_code == 404
 
 
-def test_a_role_holds_at_once_for_who_is_signed_in(console, console_at) -> None:
+def test_a_role_holds_at_once(console, console_at) -> None:
     token, eve = console.become("ada"), console_at()
-    eve.become("<i>eve")
-    assert eve.client.get("/admin/tenants").status_code == 200
     form = console.client.get(f"{EVE}/role").text
     version = console.hidden(form, "version")
     fields = {"role": "tenant_admin", "tenant": "acme", "version": version}
     assert send(console, f"{EVE}/role", token, **fields).headers["location"] == EVE
+    eve.become("<i>eve")
     assert eve.client.get("/admin/tenants").status_code == 404
     again = send(console, f"{EVE}/role", token, **fields | {"role": "admin", "tenant": ""})
     assert again.status_code == 409
@@ -103,6 +103,17 @@ def test_nobody_takes_their_own_role_or_goes_by_a_slip(console) -> None:
     assert (answer.status_code, "ask another admin" in answer.text) == (422, True)
     assert send(console, "/admin/operators/at/ada/password", token).headers["location"] == "/admin/account"
     assert console.client.get("/admin/operators/at/ada").status_code == 200
+
+
+def test_of_two_admins_who_demote_each_other_the_first_one_stays(console, console_at) -> None:
+    token, zoe = console.become("ada"), console_at()
+    send(console, "/admin/operators", token, **NEW | {"role": "admin"})
+    theirs = zoe.become("zoe")
+    assert send(zoe, "/admin/operators/at/ada/role", theirs, role="viewer", tenant="").status_code == 303
+    token = console.become("ada")
+    assert send(console, "/admin/operators/at/zoe/removal", token, confirm="zoe").status_code == 403
+    assert send(console, "/admin/operators/at/ada/role", token, role="admin", tenant="").status_code == 403
+    assert zoe.client.get("/admin/operators/at/zoe").status_code == 200
 
 
 def test_a_reset_password_is_shown_once_and_ends_what_the_old_one_began(console, console_at) -> None:

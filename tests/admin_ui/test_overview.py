@@ -5,7 +5,7 @@ import pytest
 
 from admin_ui import concerns
 from admin_ui.contexts.overview import Concern
-from admin_ui.fleet import MOST_NODES, PARTS, SHADES, STALE_AFTER, fitting, pool_cards, pools_part
+from admin_ui.fleet import MOST_NODES, MOST_POOLS, PARTS, SHADES, STALE_AFTER, fitting, pool_cards, pools_part
 from admin_ui.rendering import HERE
 from admin_ui.views.overview import MOST_CONCERNS, attention_part, first_steps, traffic_part
 from gateway.services.pools.node import Node
@@ -68,10 +68,10 @@ def test_models_of_one_node_have_different_colours_and_each_has_one_everywhere(m
     assert {segment.shade for segment in alone.segments} == set(range(SHADES))
 
 
-def test_a_name_is_written_into_the_bar_as_far_as_it_has_room() -> None:
-    assert fitting("bge-m3", 100.0) == "bge-m3"
-    assert fitting("a-very-long-name-of-a-model", 12.0) == "a-very\N{HORIZONTAL ELLIPSIS}"
-    assert fitting("a-very-long-name-of-a-model", 3.0) == ""
+def test_a_name_is_written_into_the_bar_where_all_of_it_has_room() -> None:
+    assert fitting("bge-m3", 12.0) == "bge-m3"
+    assert fitting("a-very-long-name-of-a-model", 12.0) == ""
+    assert fitting("a-very-long-name-of-a-model", 40.0) == "a-very-long-name-of-a-model"
 
 
 def test_a_large_pool_is_cut_and_what_is_wrong_is_not(make_node) -> None:
@@ -80,6 +80,13 @@ def test_a_large_pool_is_cut_and_what_is_wrong_is_not(make_node) -> None:
     [pool] = part.pools
     assert (len(pool.nodes), pool.more, pool.nodes[0].name) == (MOST_NODES, 100 - MOST_NODES, "n099")
     assert (pool.healthy, pool.in_flight, part.large) == (99, 200, True)
+
+
+def test_of_many_pools_those_that_need_a_look_are_shown_and_the_others_counted(make_node) -> None:
+    nodes = [make_node(f"http://n{n:03}", pool=f"p{n:03}", healthy=n != 99, failure="refused") for n in range(100)]
+    part = pools_part(nodes, 0.0)
+    assert (len(part.pools), part.more) == (MOST_POOLS, 100 - MOST_POOLS)
+    assert "p099" in {pool.name for pool in part.pools}
 
 
 def test_many_small_models_are_one_part_of_the_bar(make_node, make_resident) -> None:
@@ -116,8 +123,8 @@ def test_nodes_away_and_failed_loads_need_attention(make_node, make_resident) ->
     ]
     found = list(concerns.of_nodes(nodes))
     assert [(concern.tone, concern.what, concern.why) for concern in found] == [
-        ("bad", "Node http://c takes no requests", "Connection refused. Pool default."),
-        ("bad", "broken could not be loaded", "no such tensor (2 nodes)"),
+        ("bad", "Node c takes no requests", "Connection refused. Pool default."),
+        ("bad", "broken could not be loaded", "On 2 nodes: no such tensor"),
     ]
 
 

@@ -5,7 +5,6 @@ from time import perf_counter
 import pytest
 from structlog.testing import capture_logs
 
-from admin_ui.access import safe_next
 from admin_ui.sessions import COOKIE, LIFETIME
 
 PASSWORD = "correct horse battery"
@@ -66,22 +65,6 @@ def test_signing_in_starts_a_new_session(console) -> None:
     console.client.cookies.clear()
     console.client.cookies.set(COOKIE, before)
     assert console.client.get("/admin").status_code == 303, "the visitor's session gained nothing"
-
-
-@pytest.mark.parametrize(
-    ("base_url", "public_url", "secure"),
-    [
-        ("http://console.test", None, False),
-        ("https://console.test", None, True),
-        ("http://console.test", "https://shoal.test", True),
-        ("http://console.test", "http://shoal.test", False),
-    ],
-)
-def test_the_cookie_is_for_this_site_and_no_script(console_at, base_url, public_url, secure) -> None:
-    cookie = console_at(base_url, public_url=public_url).client.get("/admin/sign-in").headers["set-cookie"].lower()
-    parts = {part.strip() for part in cookie.split(";")}
-    assert {"httponly", "samesite=lax", "path=/admin", f"max-age={LIFETIME}"} <= parts
-    assert ("secure" in parts) is secure
 
 
 def test_a_session_ends_at_its_time_however_it_is_used(console) -> None:
@@ -164,26 +147,6 @@ def test_signing_in_needs_the_forms_token_too(console) -> None:
     form = {"name": "ada", "password": PASSWORD}
     assert console.client.post("/admin/sign-in", data=form).status_code == 403
     assert console.client.post("/admin/sign-in", json=form).status_code == 403
-
-
-@pytest.mark.parametrize(
-    ("target", "goes_to"),
-    [
-        ("/admin/", "/admin/"),
-        ("/admin/tenants?page=2&sort=name", "/admin/tenants?page=2&sort=name"),
-        ("https://evil.test/", "/admin"),
-        ("//evil.test/", "/admin"),
-        ("/\\evil.test", "/admin"),
-        ("/admin\\@evil.test", "/admin"),
-        ("/admin.evil.test", "/admin"),
-        ("javascript:alert(1)", "/admin"),
-        ("/admin/\r\nset-cookie: a=b", "/admin"),
-        ("/v1/models", "/admin"),
-        ("", "/admin"),
-    ],
-)
-def test_after_signing_in_the_browser_stays_in_the_console(target, goes_to) -> None:
-    assert safe_next(target) == goes_to
 
 
 def test_the_next_page_survives_the_form_and_a_foreign_one_does_not(console) -> None:

@@ -23,6 +23,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 import engine.runtime
 from engine.device import Device
 from engine.loaded import LoadedModel
+from engine.progress import Progress
 from engine.protocol import ModelRef
 from engine.runtime import Runtime, open_runtime
 from engine.server import create_engine_app
@@ -207,8 +208,8 @@ def before_load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], 
     def intervene(name: str, hook: Callable[[], object]) -> None:
         plan_load = engine.runtime.plan_load
 
-        def plan(ref: ModelRef, device: Device) -> LoadPlan:
-            planned = plan_load(ref, device)
+        def plan(ref: ModelRef, device: Device, progress: Progress) -> LoadPlan:
+            planned = plan_load(ref, device, progress)
             if ref.id != name:
                 return planned
 

@@ -38,7 +38,7 @@ class Node:
             }
         )
 
-    def plan(self, ref):
+    def plan(self, ref, _progress=None):
         return LoadPlan(self.specs[ref.id].bytes, lambda: self.machine.load(self.specs[ref.id]))
 
     async def use(self, *names, **changes):
@@ -242,7 +242,7 @@ def test_a_load_that_never_ends_is_given_up_and_what_it_brings_late_is_dropped(o
 
 def test_a_time_out_inside_a_load_is_not_taken_for_the_loads_own(on_node):
     async def work(node):
-        def plan(_):
+        def plan(*_):
             raise TimeoutError("the mount does not answer")
 
         node.plan = plan
@@ -299,7 +299,7 @@ def test_pins_that_do_not_fit_together_are_refused_and_the_others_served(on_node
 def test_a_model_and_its_batches_must_fit_together(on_node):
     async def work(node):
         plan = node.plan
-        node.residency._plan = lambda wanted: LoadPlan(
+        node.residency._plan = lambda wanted, _: LoadPlan(
             plan(wanted).bytes, plan(wanted).load, activation={"a": 10, "b": 30, "c": 61}[wanted.id]
         )
         await node.use("a")
@@ -350,7 +350,7 @@ def test_a_load_that_failed_holds_no_memory(run):
         raise ModelInvalid("broken")
 
     async def work():
-        residency = Residency(budget=10, plan=lambda _: LoadPlan(1, load), work=threads)
+        residency = Residency(budget=10, plan=lambda *_: LoadPlan(1, load), work=threads)
         with pytest.raises(ModelInvalid):
             await residency.load(ref("a"))
         assert alive[0]() is None

@@ -277,10 +277,10 @@ def test_one_slow_load_holds_up_no_other_model(opened, run, zoo, monkeypatch):
     released = threading.Event()
     plan_load = engine.runtime.plan_load
 
-    def held(ref, device):
+    def held(ref, device, progress):
         if ref == slow:
             assert released.wait(20)
-        return plan_load(ref, device)
+        return plan_load(ref, device, progress)
 
     monkeypatch.setattr(engine.runtime, "plan_load", held)
 

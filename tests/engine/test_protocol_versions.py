@@ -35,6 +35,7 @@ VERSION_1 = {
         "labels threshold thresholds flat multi_label aggregation truncate flow weight lane patience",
     ),
     "LabelScore": ("label score", ""),
+    "LoadProgress": ("phase done total seconds", ""),
     "ModelRef": ("id source", "revision dtype max_tokens pinned adapter"),
     "ModelRequest": ("model", ""),
     "NodeStatus": (
@@ -48,7 +49,7 @@ VERSION_1 = {
     "RerankRequest": ("model query documents", "instruction truncate flow weight lane patience"),
     "ResidentModel": (
         "id revision state bytes in_use pinned idle_seconds dimensions max_tokens",
-        "failure tier host_bytes adapter native",
+        "failure tier host_bytes adapter native progress failure_code",
     ),
     "SparseVector": ("indices values", ""),
     "Timings": ("", "load tokenize queue inference"),

@@ -74,7 +74,7 @@ class Store:
         self.held = {}
         self.failures = {}
 
-    def plan(self, ref):
+    def plan(self, ref, _progress):
         if ref.id in self.failures:
             raise self.failures[ref.id]
         return LoadPlan(self.sizes[ref.id], lambda: self.load(ref.id))

@@ -122,7 +122,7 @@ class World:
         if not holds:
             self.errors.append(f"at {self.loop.time():.3f}: {what}")
 
-    def plan(self, ref):
+    def plan(self, ref, _progress):
         trouble = self.trouble.get(ref.id)
         self.machine.work.spend(0.01)
         if trouble == "invalid":

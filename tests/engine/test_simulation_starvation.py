@@ -35,7 +35,7 @@ class Node:
         self.scheduler = Scheduler(work=self.machine, batch_tokens=BATCH, workers=1, max_waiting_tokens=10**9)
         self._flooding = []
 
-    def _plan(self, ref):
+    def _plan(self, ref, _progress):
         spec = FakeSpec(10, load_seconds=0.0, seconds_per_token=SECONDS, seconds_per_batch=0.0)
         return LoadPlan(spec.bytes, lambda: self.machine.load(spec))
 

@@ -1,10 +1,13 @@
 import asyncio
+import json
 import sys
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from admin_ui.inspections import InspectionRefused
-from shoal.console_inspection import inspect_apart
+from shoal.console_inspection import inspect_adapter_apart, inspect_apart
 
 pytestmark = pytest.mark.anyio
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -47,3 +50,16 @@ async def test_a_look_that_nobody_waits_for_ends_with_its_process(monkeypatch) -
     with pytest.raises(asyncio.CancelledError):
         await look
     assert started[0].returncode is not None
+
+
+async def test_an_adapter_is_held_against_its_model_and_described(tmp_path) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4}))
+    stem = "base_model.model.encoder.layer.0.attention.self.query"
+    file = tmp_path / "adapter_model.safetensors"
+    ones = {f"{stem}.lora_A.weight": np.ones((2, 384), "f4"), f"{stem}.lora_B.weight": np.ones((384, 2), "f4")}
+    save_file(ones, file)
+    found = await inspect_adapter_apart(STARTER, None, str(tmp_path))
+    assert (found.adapter, found.rank, found.modules, found.bytes) == (str(tmp_path), 2, 1, 2 * 2 * 384 * 4)
+    save_file({"x.lora_A.weight": np.ones((2, 3), "f4"), "x.lora_B.weight": np.ones((3, 2), "f4")}, file)
+    with pytest.raises(InspectionRefused, match="changes x, which its base does not have"):
+        await inspect_adapter_apart(STARTER, None, str(tmp_path))

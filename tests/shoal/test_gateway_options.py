@@ -9,7 +9,7 @@ import typer
 from gateway.settings import GatewaySettings, OidcRole, OidcSettings
 from shoal.cli import load
 from shoal.data_folder import DataFolder
-from shoal.gateway_options import GatewayOptions
+from shoal.options.gateway import GatewayOptions
 
 SAID = {
     "--metrics-key": ("m", "metrics_key", "m"),

@@ -5,8 +5,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from engine.protocol import ErrorReply, ModelRef, ModelRequest, NodeStatus, ResidentModel
+from engine.protocol import ErrorReply, LoadProgress, ModelRef, ModelRequest, NodeStatus, ResidentModel
 
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -95,6 +96,7 @@ def test_a_model_is_looked_at_and_registered_with_what_was_found(shoal, data_dir
             "adapter": None,
         },
         "version": 1,
+        "where": [],
     }
     assert shoal("model", "list").rows[1] == [STARTER, "all-minilm, mini", "default", "dense", "384", "256", "yes", "-"]
     rows = shoal("model", "show", STARTER).rows
@@ -179,7 +181,23 @@ def test_the_list_says_where_a_model_is_when_a_server_runs(shoal, data_dir, node
     assert shoal("model", "list").rows[1][-1] == "-"
     node.models = [held(tier)]
     assert shoal("model", "list").rows[1][-1] == f"{tier} of {node.url}"
-    assert shoal("model", "list", "--json").json[0]["where"] == [{"node": node.url, "tier": tier}]
+    nothing = {"progress": None, "failure": None, "next": None}
+    assert shoal("model", "list", "--json").json[0]["where"] == [{"node": node.url, "tier": tier, **nothing}]
+
+
+def test_how_far_a_load_is_and_why_one_failed_are_told(shoal, node, registered) -> None:
+    nodes = ("--node", node.url, "--engine-secret", "the-secret")
+    node.models = [replace(held("loading"), progress=LoadProgress("read", 38, 100, 12.4))]
+    where = f"loading (reading its weights 38%, for 12 s) of {node.url}"
+    assert shoal("model", "list", *nodes).rows[1][-1] == where
+    assert ["where", where] in shoal("model", "show", "mini", *nodes).rows
+    told = shoal("model", "show", "mini", *nodes, "--json").json["where"][0]["progress"]
+    assert told == {"phase": "read", "done": 38, "total": 100, "seconds": 12.4}
+    node.models = [replace(held("loading"), progress=LoadProgress("of a later version", 0, 0, 3.0))]
+    assert "(of a later version, for 3 s)" in shoal("model", "list", *nodes).rows[1][-1]
+    node.models = [replace(held("failed"), failure="No room.", failure_code="model_too_large")]
+    [failed] = [row for row in shoal("model", "show", "mini", *nodes).rows if row[0] == "could not be loaded"]
+    assert failed[1].startswith(f"{node.url}: No room. Unpin others there")
 
 
 def test_the_list_names_every_node_of_the_models_pool_and_goes_on_without_one_that_is_silent(
@@ -213,6 +231,39 @@ def test_a_pin_is_told_to_the_nodes_that_run_and_kept_in_the_register(
 
 def test_a_pin_without_a_running_node_waits_in_the_register(shoal, registered) -> None:
     assert shoal("model", "unpin", "mini").out == f"Model '{STARTER}' is unpinned in the register.\n"
+
+
+AWAY = "http://127.0.0.1:1"
+
+
+def test_a_pin_is_remembered_for_nodes_that_are_away_and_said_node_by_node(shoal, node) -> None:
+    shoal("model", "add", STARTER, "--alias", "mini")
+    nodes = ("--node", AWAY, "--node", node.url, "--engine-secret", "the-secret")
+    assert shoal("model", "pin", "mini", *nodes).out.splitlines() == [
+        f"{node.url}: '{STARTER}' is pinned; models take 87 of 500 MiB.",
+        f"{AWAY}: does not answer now; the gateway has it load the model when it is there.",
+        f"Model '{STARTER}' is pinned in the register.",
+    ]
+    assert shoal("model", "show", "mini", "--json").json["pinned"] is True
+    assert f"{AWAY}: does not answer now" in shoal("model", "unpin", "mini", *nodes).out
+    assert shoal("model", "show", "mini", "--json").json["pinned"] is False
+
+
+def test_a_load_goes_on_past_a_node_that_is_away_and_fails_for_it(run, data_dir, node, registered) -> None:
+    nodes = ("--node", AWAY, "--node", node.url, "--engine-secret", "the-secret")
+    done = run("model", "load", "mini", *nodes, "--data-dir", str(data_dir))
+    assert (done.code, done.out) == (1, f"{node.url}: '{STARTER}' is loaded; models take 87 of 500 MiB.\n")
+    assert f"Error: The engine node {AWAY} does not answer" in done.err
+
+
+def test_a_pin_that_one_node_refuses_is_not_promised_to_the_others(run, data_dir, node, shoal) -> None:
+    shoal("model", "add", STARTER, "--alias", "mini")
+    node.refusal = ErrorReply("model_too_large", "Pinned models hold the rest.")
+    nodes = ("--node", AWAY, "--node", node.url, "--engine-secret", "the-secret")
+    done = run("model", "pin", "mini", *nodes, "--data-dir", str(data_dir))
+    assert (done.code, done.out) == (1, "")
+    assert "Pinned models hold the rest. The register is as it was." in done.err
+    assert shoal("model", "show", "mini", "--json").json["pinned"] is False
 
 
 def test_a_pin_that_a_node_refuses_leaves_the_register_as_it_was(shoal, refused, node) -> None:

@@ -29,8 +29,23 @@ def test_operators_are_listed_and_removed(shoal, stored) -> None:
         ["ann", "tenant_admin", tenant],
         ["bob", "admin", "all"],
     ]
-    shoal("operator", "remove", "bob")
-    assert stored(find_operator, "bob") is None
+    shoal("operator", "remove", "ann")
+    assert stored(find_operator, "ann") is None
+
+
+def test_a_role_is_changed_and_the_last_admin_stays(shoal, stored, refused) -> None:
+    tenant = shoal("tenant", "create", "acme", "--json").json["id"]
+    shoal("operator", "create", "ann")
+    last = "Error: 'ann' is the last admin; make somebody else one first."
+    assert refused("operator", "role", "ann", "viewer") == last
+    assert refused("operator", "remove", "ann") == last
+    shoal("operator", "create", "bob", "--role", "viewer")
+    assert shoal("operator", "role", "bob", "admin").out == "Operator 'bob' is admin from now on.\n"
+    said = shoal("operator", "role", "ann", "tenant_admin", "--tenant", "acme").out
+    assert said == f"Operator 'ann' is tenant_admin of {tenant} from now on.\n"
+    assert stored(find_operator, "ann").tenant_id == tenant
+    assert shoal("operator", "role", "ann", "viewer", "--json").json["role"] == "viewer"
+    assert "give both or neither" in refused("operator", "role", "ann", "tenant_admin")
 
 
 def test_a_token_is_shown_once_listed_without_its_secret_and_revoked(shoal, stored, events) -> None:
@@ -52,6 +67,7 @@ def test_what_can_not_be_done_is_one_sentence(refused) -> None:
     assert refused("operator", "create", "ann", "--role", "root") == (
         "Error: 'root' is no role of an operator; use admin, viewer, tenant_admin."
     )
+    assert refused("operator", "role", "nobody", "viewer").startswith("Error: No operator is called 'nobody'")
     assert refused("operator", "token", "create", "nobody") == (
         "Error: No operator is called 'nobody'; see: shoal operator list."
     )

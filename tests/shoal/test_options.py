@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from shoal.option_values import (
+from shoal.options.values import (
     checked_redis_url,
     database_at,
     parse_bytes,

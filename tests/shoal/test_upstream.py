@@ -77,6 +77,19 @@ def test_keys_are_set_and_encrypted_anew_and_upstreams_removed(shoal, server, ke
     assert shoal("upstream", "list", "--json").json == []
 
 
+def test_one_is_moved_and_its_key_stays_at_its_host(shoal, server, key_file):
+    add(shoal, server.url, "--pool", "texts", "--no-check", "--key-file", key_file)
+    (made,) = shoal("upstream", "list", "--json").json
+    assert shoal("upstream", "set", made["id"], "--pool", "default").code == 1
+    assert shoal("upstream", "set", made["id"], "--kind", "grpc").code != 0
+    elsewhere = shoal("upstream", "set", made["id"], "--url", "https://evil.example")
+    assert (elsewhere.code, "Its key was given for" in elsewhere.err) == (1, True)
+    moved = shoal("upstream", "set", made["id"], "--url", server.url + "/tei", "--kind", "tei", "--pool", "others")
+    assert moved.out == f"Upstream {made['id']} is {server.url}/tei, a node of the pool 'others'.\n"
+    (now,) = shoal("upstream", "list", "--json").json
+    assert (now["pool"], now["kind"], now["has_key"]) == ("others", "tei", True)
+
+
 def test_a_model_of_an_upstream_is_registered_by_its_name_there(shoal, server, key_file):
     add(shoal, server.url, "--pool", "texts", "--no-check")
     assert shoal("model", "add", "writer", "--pool", "texts", "--source", "gpt-x:latest").code == 0

@@ -2,8 +2,10 @@ import asyncio
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -99,3 +101,16 @@ def test_a_gateway_that_can_not_keep_usage_does_not_start(run, data_dir, tmp_pat
         1, "Error: The usage spool needs at least 8,388,608 bytes, more than 1,048,576.",
     )  # fmt: skip
     assert run(*words, "--usage-retention", "0").code == 2
+
+
+def test_sums_are_made_anew_from_those_per_hour(shoal, data_dir, tenant) -> None:
+    moment = datetime(2026, 3, 4, 5, tzinfo=UTC)
+    record(data_dir, tenant, moment, moment)
+    show = ("usage", "show", "--tenant", "acme", "--from", "2026-03-01", "--to", "2026-04-01", "--json")
+    [before] = shoal(*show).json
+    with closing(sqlite3.connect(data_dir / "shoal.db")) as database, database:
+        database.execute("DELETE FROM usage_day")
+    assert shoal(*show).json == []
+    assert shoal("usage", "recount").out == "All sums agree with those per hour.\n"
+    assert shoal(*show).json == [before]
+    assert before["tokens"] == 14

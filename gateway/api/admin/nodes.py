@@ -4,6 +4,7 @@ import msgspec
 
 from gateway.api.admin.lists import Listed, Piece, listed, shown_as
 from gateway.api.admin.operation import Ask, operation
+from gateway.engine_client import LoadProgress
 from gateway.services.pools.node import Node as KnownNode
 
 
@@ -20,6 +21,11 @@ class Resident(msgspec.Struct, frozen=True):
     pinned: bool
     idle_seconds: float
     failure: str | None
+    failure_code: str | None
+    """`model_not_found`, `hub_unreachable`, `disk_full`, `model_invalid`, `model_too_large`, `load_timed_out` or
+    `out_of_memory`."""
+    progress: LoadProgress | None
+    """How far its load is; null where it is not loading."""
 
 
 class NodeState(msgspec.Struct, frozen=True):

@@ -33,6 +33,14 @@ class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
     """Null: a random one is made."""
 
 
+class NewRole(msgspec.Struct, forbid_unknown_fields=True):
+    """Another role."""
+
+    role: Role
+    tenant: str | None = None
+    """Of a tenant_admin, and of no other: the one tenant, by id or name."""
+
+
 class Operator(msgspec.Struct, frozen=True):
     """An operator without the password."""
 
@@ -84,6 +92,17 @@ async def show_operator(ask: Ask, operator: str) -> Operator:
     return shown(found)
 
 
+@operation("PUT", "/operators/{operator:str}/role", right="fleet.change", tagged=True, guarded=True)
+async def set_role(ask: Ask, operator: str, body: NewRole) -> Operator:
+    """Give an operator another role, which holds for tokens at once and ends sessions at the console."""
+    async with ask.changing() as session:
+        changed = await operators.set_role(
+            session, ask.actor, operator, role=body.role, tenant=body.tenant, version=ask.seen
+        )
+    ask.version = changed.version
+    return shown(changed)
+
+
 @operation("PUT", "/operators/{operator:str}/password", right="fleet.change", tagged=True, guarded=True)
 async def set_password(ask: Ask, operator: str, body: NewPassword) -> OperatorWithPassword:
     """Give an operator another password. It is in the reply, once."""
@@ -100,4 +119,4 @@ async def remove_operator(ask: Ask, operator: str) -> None:
         await operators.remove_operator(session, ask.actor, operator, version=ask.seen)
 
 
-OPERATIONS = (create_operator, list_operators, show_operator, set_password, remove_operator)
+OPERATIONS = (create_operator, list_operators, show_operator, set_role, set_password, remove_operator)

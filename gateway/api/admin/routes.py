@@ -7,6 +7,7 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.api.admin import (
+    adapters,
     aliases,
     audit,
     grants,
@@ -25,7 +26,7 @@ from gateway.api.admin.operation import Operation, route
 from gateway.api.answers import Answer
 from gateway.services.opened import Services
 
-NOUNS = (tenants, keys, grants, quotas, aliases, usage, models, upstreams, nodes, operators, tokens, audit)
+NOUNS = (tenants, keys, grants, quotas, aliases, usage, models, adapters, upstreams, nodes, operators, tokens, audit)
 OPERATIONS: tuple[Operation, ...] = tuple(chain.from_iterable(noun.OPERATIONS for noun in NOUNS))
 
 

@@ -11,7 +11,6 @@ from gateway.api.admin.operation import Ask, operation
 from gateway.api.admin.words import Name
 from gateway.services.register import upstreams
 from gateway.services.register.upstreams import Kind, UpstreamInfo
-from gateway.services.upstreams.probe import look
 
 Url = Annotated[str, Meta(min_length=8, max_length=500)]
 Key = Annotated[str, Meta(min_length=1, max_length=4096, pattern="^[!-~]+$")]
@@ -35,6 +34,14 @@ class UpstreamLook(msgspec.Struct, forbid_unknown_fields=True):
     base_url: Url
     kind: Kind = "openai"
     key: Key | None = None
+
+
+class UpstreamChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What of an upstream becomes another; what is left out stays."""
+
+    pool: Name | None = None
+    base_url: Url | None = None
+    kind: Kind | None = None
 
 
 class UpstreamKey(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,8 +90,7 @@ async def add_upstream(ask: Ask, body: NewUpstream) -> Upstream:
 async def look_at_upstream(ask: Ask, body: UpstreamLook) -> Found:
     """Ask a server whether it is there, whether it takes a key, and which models it has."""
     new = upstreams.NewUpstream(pool="none", kind=body.kind, base_url=body.base_url, key=body.key)
-    found = await look(new, ask.services.upstreams.transport, ask.services.upstreams.sealer)
-    return shown_as(Found)(found)
+    return shown_as(Found)(await ask.services.upstreams.look(new))
 
 
 @operation("GET", "/upstreams", right="fleet.look")
@@ -102,6 +108,22 @@ async def show_upstream(ask: Ask, upstream: str) -> Upstream:
         found = await upstreams.find_upstream(session, upstream)
     ask.version = found.version
     return shown(found)
+
+
+@operation("PATCH", "/upstreams/{upstream:str}", right="fleet.change", tagged=True, guarded=True)
+async def update_upstream(ask: Ask, upstream: str, body: UpstreamChange) -> Upstream:
+    """Move an upstream: to another pool, wire or address. One that has a key stays at its host."""
+    known = ask.services.upstreams
+    async with ask.changing() as session:
+        before = await upstreams.find_upstream(session, upstream)
+        settings = upstreams.UpstreamSettings(
+            pool=body.pool or before.pool, kind=body.kind or before.kind, base_url=body.base_url or before.base_url
+        )
+        changed = await upstreams.update_upstream(
+            session, ask.actor, upstream, settings, engine_pools=known.engine_pools, version=ask.seen
+        )
+    ask.version = changed.version
+    return shown(changed)
 
 
 @operation("PUT", "/upstreams/{upstream:str}/key", right="fleet.change", tagged=True, guarded=True)
@@ -127,5 +149,5 @@ def _position(upstream: UpstreamInfo) -> str:
 
 
 OPERATIONS = (
-    add_upstream, look_at_upstream, list_upstreams, show_upstream, set_upstream_key, remove_upstream,
+    add_upstream, look_at_upstream, list_upstreams, show_upstream, update_upstream, set_upstream_key, remove_upstream,
 )  # fmt: skip

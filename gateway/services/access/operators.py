@@ -66,9 +66,7 @@ async def create_operator(
     password: str | None = None,
 ) -> CreatedOperator:
     """A new operator; without a `password` a random one is made. A `tenant` (name or id) confines a tenant_admin."""
-    name = checked_name(name, "operator")
-    if "/" in name:
-        raise RequestError(f"The operator name {name!r} has a slash, which no address could name.", param="name")
+    name = checked_operator_name(name)
     checked_role = _checked_role(role, tenant)
     password, password_hash = await _password(password)
     await begin_change(session)
@@ -87,16 +85,22 @@ async def create_operator(
 async def set_role(
     session: AsyncSession, actor: Actor, name: str, *, role: str, tenant: str | None = None, version: int | None = None
 ) -> OperatorInfo:
-    """What an operator may do from now on, with tokens and open sessions, too. `tenant` is that of a tenant_admin."""
+    """What an operator may do from now on, with tokens, too. `tenant` is that of a tenant_admin.
+
+    Sessions at the console end: one that somebody got hold of must not grow with its operator.
+    """
     checked_role = _checked_role(role, tenant)
     await begin_change(session)
     row = await operator_row(session, name)
     check_version(row, version)
     tenant_id = None if tenant is None else (await tenant_row(session, tenant)).id
     if (row.role, row.tenant_id) != (checked_role, tenant_id):
+        if checked_role != "admin":
+            await _check_other_admin(session, row)
         before = {"role": row.role, "tenant": row.tenant_id}
         row.role, row.tenant_id = checked_role, tenant_id
         count_change(row)
+        await console_rows.end_sessions_of(session, row.name)
         record(session, actor, "operator.role", row.name, before=before, after={"role": role, "tenant": tenant_id})
         await session.flush()
     return operator_info(row)
@@ -109,11 +113,10 @@ async def set_password(
     *,
     password: str | None = None,
     version: int | None = None,
-    keep_session: str | None = None,
 ) -> CreatedOperator:
     """Another password, in place of one that is lost or known to others; without a `password` a random one is made.
 
-    Whoever signed in by the old one is out at once: every session at the console ends, but the one to be kept.
+    Whoever signed in by the old one is out at once: every session at the console ends.
     """
     password, password_hash = await _password(password)
     await begin_change(session)
@@ -123,7 +126,7 @@ async def set_password(
         raise Conflict(f"'{row.name}' signs in elsewhere and has no password here.", param="operator")
     row.password_hash = password_hash
     count_change(row)
-    await console_rows.end_other_sessions(session, row.name, keep_session)
+    await console_rows.end_sessions_of(session, row.name)
     record(session, actor, "operator.password", row.name)
     await session.flush()
     return CreatedOperator(row.name, _role(row.role), password, row.tenant_id, row.version)
@@ -132,10 +135,11 @@ async def set_password(
 async def remove_operator(
     session: AsyncSession, actor: Actor, name: str, *, version: int | None = None
 ) -> OperatorInfo:
-    """Forget an operator and all tokens; who signed in is out at once."""
+    """Forget an operator and all tokens; who signed in is out at once. Raises Conflict for the last admin."""
     await begin_change(session)
     row = await operator_row(session, name)
     check_version(row, version)
+    await _check_other_admin(session, row)
     await session.delete(row)  # the database takes the tokens along
     record(session, actor, "operator.remove", row.name, before={"role": row.role, "tenant": row.tenant_id})
     await session.flush()
@@ -173,6 +177,16 @@ async def operator_row(session: AsyncSession, name: str) -> Operator:
     return row
 
 
+def checked_operator_name(name: str) -> str:
+    """A name that an address can end in: no slash, and neither of the two that mean a place above."""
+    name = checked_name(name, "operator")
+    if "/" in name:
+        raise RequestError(f"The operator name {name!r} has a slash, which no address could name.", param="name")
+    if name in {".", ".."}:
+        raise RequestError(f"The operator name {name!r} is no part of an address; add a letter.", param="name")
+    return name
+
+
 def new_password() -> str:
     """Twenty random letters and digits in groups of five: 103 bits, and easy to type."""
     return "-".join("".join(secrets.choice(ALPHABET) for _ in range(5)) for _ in range(4))
@@ -194,6 +208,13 @@ def _matches(password_hash: str, password: str) -> bool:
         return PasswordHasher().verify(password_hash, password)
     except (Argon2Error, UnicodeEncodeError):  # wrong, or no text at all (a lone surrogate)
         return False
+
+
+async def _check_other_admin(session: AsyncSession, row: Operator) -> None:
+    """Somebody must be left who may change everything."""
+    others = [one for one in await queries.operators(session) if one.role == "admin" and one.name != row.name]
+    if row.role == "admin" and not others:
+        raise Conflict(f"'{row.name}' is the last admin; make somebody else one first.", param="operator")
 
 
 def _checked_role(text: str, tenant: str | None) -> Role:

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.db import queries
+from gateway.db import console_rows, queries
 from gateway.db.tables import Operator
 from gateway.errors import Conflict
-from gateway.services.access.operators import OperatorInfo, Role, operator_info
+from gateway.services.access.operators import OperatorInfo, Role, checked_operator_name, operator_info
 from gateway.services.register.audit import Actor, begin_change, record
-from gateway.services.register.names import checked_name
 from gateway.services.register.tenants import tenant_row
 
 
@@ -38,7 +37,7 @@ async def admit_outsider(session: AsyncSession, actor: Actor, who: Outsider) -> 
     after = {"role": who.role, "tenant": tenant_id}
     row = await queries.operator_of_subject(session, who.subject)
     if row is None:
-        name = checked_name(who.name, "operator")
+        name = checked_operator_name(who.name)
         if await queries.operator(session, name) is not None:
             raise Conflict(
                 f"There is already another operator called '{name}' here; ask an admin to remove them first."
@@ -57,6 +56,7 @@ async def admit_outsider(session: AsyncSession, actor: Actor, who: Outsider) -> 
         before = {"role": row.role, "tenant": row.tenant_id}
         row.role, row.tenant_id = who.role, tenant_id
         row.version += 1
+        await console_rows.end_sessions_of(session, row.name)
         record(session, actor, "operator.role", row.name, before=before, after=after)
     await session.flush()
     return operator_info(row)

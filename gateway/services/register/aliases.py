@@ -74,6 +74,11 @@ async def list_aliases(session: AsyncSession, tenant: str) -> Sequence[AliasInfo
     return [_info(row) for row in await queries.tenant_aliases(session, (await tenant_row(session, tenant)).id)]
 
 
+async def aliases_of_model(session: AsyncSession, model_id: str) -> Sequence[tuple[str, AliasInfo]]:
+    """What single tenants call a model, with the tenants' names, by these."""
+    return [(name, _info(row)) for name, row in await queries.tenant_aliases_of(session, model_id)]
+
+
 async def forget_aliases(session: AsyncSession, actor: Actor, model_id: str) -> None:
     """Remove every tenant's aliases of a model that is about to go, with an event and a change for each tenant."""
     for tenant_id in await queries.tenants_with_alias_of(session, model_id):

@@ -142,6 +142,11 @@ async def count_keys(session: AsyncSession, tenant_ids: Iterable[str]) -> Mappin
     return await fleet_queries.key_counts(session, tuple(tenant_ids), datetime.now(UTC))
 
 
+async def key_names(session: AsyncSession, ids: Iterable[str]) -> Mapping[str, str]:
+    """What keys are called, those that there are, by id: for operators of the fleet."""
+    return await fleet_queries.key_names(session, tuple(set(ids)))
+
+
 async def find_key(session: AsyncSession, key: str, *, tenant: str | None = None) -> KeyInfo:
     """One key, else `NotFound`; with a `tenant`, one of its own."""
     return _info(await key_row(session, key, tenant))

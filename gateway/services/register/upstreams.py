@@ -40,6 +40,15 @@ class NewUpstream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """What of an upstream may change."""
+
+    pool: str
+    kind: Kind
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamInfo:
     """A registered upstream. What its credential is nobody is told."""
 
@@ -57,12 +66,7 @@ async def add_upstream(
     session: AsyncSession, actor: Actor, new: NewUpstream, sealer: Sealer | None, *, engine_pools: Collection[str] = ()
 ) -> UpstreamInfo:
     """Register an upstream; its pool may not be one of engine nodes, `engine_pools` being those that are known here."""
-    pool, base_url = checked_name(new.pool, "pool"), checked_url(new.base_url, new.kind)
-    if pool in engine_pools:
-        raise Conflict(
-            f"The pool '{pool}' has engine nodes; a pool is of engine nodes or of upstreams. Choose another name.",
-            param="pool",
-        )
+    pool, base_url = checked_pool(new.pool, engine_pools), checked_url(new.base_url, new.kind)
     await begin_change(session)
     now = datetime.now(UTC)
     row = Upstream(id=new_id(), pool=pool, kind=new.kind, base_url=base_url, created_at=now, updated_at=now)
@@ -81,6 +85,39 @@ async def list_upstreams(session: AsyncSession) -> Sequence[UpstreamInfo]:
 async def find_upstream(session: AsyncSession, upstream_id: str) -> UpstreamInfo:
     """One upstream, else `NotFound`."""
     return _info(await _row(session, upstream_id))
+
+
+async def update_upstream(
+    session: AsyncSession,
+    actor: Actor,
+    upstream_id: str,
+    settings: UpstreamSettings,
+    *,
+    engine_pools: Collection[str] = (),
+    version: int | None = None,
+) -> UpstreamInfo:
+    """Have an upstream be so from now on. The same again changes nothing.
+
+    Its credential stays, and so its host has to: who may not see a credential could else have it sent to a host of
+    theirs.
+    """
+    pool, base_url = checked_pool(settings.pool, engine_pools), checked_url(settings.base_url, settings.kind)
+    await begin_change(session)
+    row = await _row(session, upstream_id)
+    check_version(row, version)
+    if row.credential is not None and _origin(base_url) != _origin(row.base_url):
+        raise RequestError(
+            f"Its key was given for {_origin(row.base_url)}. Take the key away first, or register the other address as "
+            "an upstream of its own.",
+            param="base_url",
+        )
+    before = _facts(row)
+    row.pool, row.kind, row.base_url = pool, settings.kind, base_url
+    if _facts(row) != before:
+        _changed(row)
+        record(session, actor, "upstream.update", row.id, before=before, after=_facts(row))
+        await session.flush()
+    return _info(row)
 
 
 async def set_upstream_key(
@@ -133,6 +170,26 @@ async def seal_anew(session: AsyncSession, actor: Actor, old: Sealer, new: Seale
     return len(rows)
 
 
+def checked_pool(text: str, engine_pools: Collection[str]) -> str:
+    """A name that a pool of upstreams may have. Raises RequestError, or Conflict where it has engine nodes."""
+    pool = checked_name(text, "pool")
+    if pool in engine_pools:
+        raise Conflict(
+            f"The pool '{pool}' has engine nodes; a pool is of engine nodes or of upstreams. Choose another name.",
+            param="pool",
+        )
+    return pool
+
+
+def checked_key(text: str) -> str:
+    """A credential as it may be sent. Raises RequestError, which does not repeat it."""
+    if KEY.fullmatch(text) is None:
+        raise RequestError(
+            "The upstream's key is empty, too long, or has spaces or characters beyond ASCII.", param="key"
+        )
+    return text
+
+
 def checked_url(text: str, kind: Kind) -> str:
     """The address under which its routes lie. Raises RequestError.
 
@@ -160,13 +217,16 @@ def _can_be_called(text: str) -> bool:
 def _sealed(key: str | None, sealer: Sealer | None, owner: str) -> bytes | None:
     if key is None:
         return None
-    if KEY.fullmatch(key) is None:
-        raise RequestError(
-            "The upstream's key is empty, too long, or has spaces or characters beyond ASCII.", param="key"
-        )
+    checked_key(key)
     if sealer is None:
         raise RequestError("There is no secret key to encrypt credentials with; set one by --secret-key.", param="key")
     return sealer.seal(key, owner)
+
+
+def _origin(base_url: str) -> str:
+    """Scheme, host and port."""
+    url = httpx.URL(base_url)
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 async def _row(session: AsyncSession, upstream_id: str) -> Upstream:

@@ -9,9 +9,11 @@ from gateway.address_guard import AddressGuard
 from gateway.services.pools.directory import NodeDirectory
 from gateway.services.pools.node import Member
 from gateway.services.register.sealing import Sealer
+from gateway.services.register.upstreams import NewUpstream
 from gateway.services.snapshot.entries import PolicySnapshot, UpstreamEntry
 from gateway.services.upstreams.client import UpstreamClient
 from gateway.services.upstreams.http import UpstreamHttp
+from gateway.services.upstreams.probe import Found, look
 from gateway.transport import AsyncioTransport
 
 MOST_REPLY = 256 * 1024**2
@@ -50,6 +52,10 @@ class UpstreamPools:
     def engine_pools(self) -> Collection[str]:
         """Names that no pool of upstreams may have."""
         return self._engine_pools
+
+    async def look(self, new: NewUpstream) -> Found:
+        """Ask a server whether it is there, whether it takes the key, and which models it has."""
+        return await look(new, self.transport, self.sealer)
 
     def follow(self, snapshot: PolicySnapshot) -> None:
         """Have the pools consist of the upstreams of this snapshot. What did not change keeps its connections."""

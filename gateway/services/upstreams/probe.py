@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamRefuses
 from gateway.services.register.sealing import Sealer
 from gateway.services.register.upstreams import NewUpstream, checked_url
 from gateway.services.snapshot.entries import UpstreamEntry
@@ -22,6 +22,8 @@ class Found:
     models: tuple[str, ...] = ()
     """As the upstream calls them; none where it does not say."""
     problem: str | None = None
+    of_key: bool = False
+    """The problem is the credential, or that there is none."""
 
 
 async def look(new: NewUpstream, transport: AsyncioTransport, sealer: Sealer | None) -> Found:
@@ -31,7 +33,8 @@ async def look(new: NewUpstream, transport: AsyncioTransport, sealer: Sealer | N
     except GatewayError as error:
         if error.status in {400, 404, 429, 500}:
             return Found(problem=f"It answers, but does not list its models: {error.for_operators}")
-        return Found(problem=error.for_operators)
+        of_key = isinstance(error, UpstreamRefuses) and error.of_credential
+        return Found(problem=error.for_operators, of_key=of_key)
 
 
 async def ask_for_models(new: NewUpstream, transport: AsyncioTransport, sealer: Sealer | None) -> list[Listed]:

@@ -35,7 +35,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, secrets: tuple
     """The error for an answer that is not 200; `secrets` must not be in its words."""
     message, code, param = said(body)
     if status in {401, 407}:
-        return refuses(f"does not accept the credential that it was given ({status})")
+        return refuses(f"does not accept the credential that it was given ({status})", of_credential=True)
     if status == 402 or code == "insufficient_quota":
         return refuses(f"says that its account has no credit left ({status})")
     if 300 <= status < 400:
@@ -69,9 +69,9 @@ def away(reason: str) -> EngineGone:
     return EngineGone(AWAY, code="upstream_unavailable", retry_after=1.0, reason=f"The upstream {reason.rstrip('.')}.")
 
 
-def refuses(reason: str) -> UpstreamRefuses:
+def refuses(reason: str, *, of_credential: bool = False) -> UpstreamRefuses:
     """As `away`, until its operator or ours has done something."""
-    return UpstreamRefuses(f"The upstream {reason}.")
+    return UpstreamRefuses(f"The upstream {reason}.", of_credential=of_credential)
 
 
 def said(body: bytes) -> tuple[str, str | None, str | None]:

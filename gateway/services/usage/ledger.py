@@ -1,4 +1,4 @@
-"""Usage enters the database: single records, each once, and their sums per hour and minute in the same transaction."""
+"""Usage enters the database: single records, each once, and all sums of them in the same transaction."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db.minute_rows import add_to_minutes
 from gateway.db.session import Database
-from gateway.db.usage_rows import add_to_hours, insert_usage
+from gateway.db.usage_rows import add_to_days, add_to_hours, add_to_totals, insert_usage
 from gateway.services.usage.event import UsageEvent
 from gateway.services.usage.minutes import refused_now, sums_by_minute
+from gateway.services.usage.rollups import days_of, totals_of
 
 FAILED = 400
 """From this status on a request was admitted and came to nothing."""
@@ -45,7 +46,7 @@ async def enter_within(session: AsyncSession, events: Sequence[UsageEvent], at_o
         rows = [msgspec.structs.asdict(once[identity]) for identity in order[start : start + at_once]]
         new += await insert_usage(session, rows)
     if new:
-        await add_to_hours(session, sums(once[identity] for identity in new))
+        await _add_up(session, sums(once[identity] for identity in new))
         await add_to_minutes(session, sums_by_minute((once[identity] for identity in new), FAILED))
     return len(new)
 
@@ -57,8 +58,16 @@ async def enter_refused(database: Database, refused: Mapping[HourKey, tuple[str,
     for key, (_, count) in refused.items():
         by_lane[key.lane] += count
     async with database.transaction() as session:
-        await add_to_hours(session, rows)
+        await _add_up(session, rows)
         await add_to_minutes(session, refused_now(by_lane, datetime.now(UTC)))
+
+
+async def _add_up(session: AsyncSession, hours: Sequence[dict[str, Any]]) -> None:
+    """Hours first, then what is made of them: rows are locked in the same order by every gateway."""
+    days = days_of(hours)
+    await add_to_hours(session, hours)
+    await add_to_days(session, days)
+    await add_to_totals(session, totals_of(days))
 
 
 def sums(events: Iterable[UsageEvent]) -> list[dict[str, Any]]:

@@ -42,7 +42,15 @@ def test_every_query_on_a_tenants_rows_takes_and_uses_the_tenant() -> None:
 
 
 def test_nothing_selects_outside_of_the_queries() -> None:
-    others = ("policy_rows.py", "console_rows.py", "minute_rows.py", "fleet_queries.py", "bulk_rows.py")
+    others = (
+        "policy_rows.py",
+        "console_rows.py",
+        "minute_rows.py",
+        "fleet_queries.py",
+        "fleet_usage.py",
+        "recount.py",
+        "bulk_rows.py",
+    )
     allowed = {*TENANTS_QUERIES, *(Path(queries.__file__).with_name(name) for name in others)}
     for package in ("gateway", "admin_ui", "shoal"):
         for path in (HOUSE / package).rglob("*.py"):

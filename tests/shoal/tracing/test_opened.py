@@ -9,8 +9,8 @@ import typer
 
 from gateway.tracing import NO_TRACER
 from shoal.failures import StartFailure
-from shoal.option_values import checked_endpoint, parse_headers
-from shoal.options import observation_of
+from shoal.options.observation import observation_of
+from shoal.options.values import checked_endpoint, parse_headers
 from shoal.tracing.opened import gateway_tracing, node_tracing
 from shoal.tracing.settings import TracingSettings
 

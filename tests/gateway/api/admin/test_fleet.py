@@ -58,6 +58,25 @@ def test_operators_and_tokens_are_made_shown_once_and_removed(admin, tenant, new
     assert admin.ask("POST", "/operators", {"name": "x", "role": "root"}).status_code == 400
 
 
+def test_a_role_is_changed_at_once_for_tokens_and_by_admins_alone(admin, program, tenant, newest_event):
+    asker, theirs = program("viewer"), {"role": "admin"}
+    path = f"/operators/{asker.operator}"
+    version = admin.get(path).json()["version"]
+    for who in (asker, program("tenant_admin", tenant)):
+        for name in (asker.operator, who.operator):
+            assert who.ask("PUT", f"/operators/{name}/role", theirs, match="*").status_code == 403
+    raised = admin.ask("PUT", f"{path}/role", theirs, match=f'"{version}"')
+    assert (raised.status_code, raised.json()["role"], newest_event().action) == (200, "admin", "operator.role")
+    assert asker.ask("PUT", f"{path}/password", {}, match="*").status_code == 200
+    assert admin.ask("PUT", f"{path}/role", {"role": "viewer"}, match=f'"{version}"').status_code == 409
+    confined = admin.ask("PUT", f"{path}/role", {"role": "tenant_admin", "tenant": tenant}, match="*")
+    assert confined.json()["tenant_id"] == tenant
+    assert asker.get("/operators").status_code == 403
+    for wrong in ({"role": "root"}, {"role": "tenant_admin"}, {"role": "viewer", "tenant": tenant}, {}, {"name": "x"}):
+        assert admin.ask("PUT", f"{path}/role", wrong, match="*").status_code == 400
+    assert admin.ask("PUT", f"{path}/role", {"role": "viewer"}).status_code == 428
+
+
 def test_grants_and_aliases_are_changes_of_their_tenant(admin, running):
     caller = running.caller(allow=())
     tenant = f"/tenants/{caller.tenant}"

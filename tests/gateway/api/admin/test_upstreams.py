@@ -55,6 +55,24 @@ def test_a_key_is_changed_by_whoever_has_seen_the_latest_version(admin, upstream
     assert admin.ask("PUT", path, {"key": None}, match="*").json()["has_key"] is False
 
 
+def test_one_is_moved_by_whoever_has_seen_the_latest_and_its_key_stays_at_its_host(admin, upstream, newest_event):
+    path = f"/upstreams/{upstream['id']}"
+    assert admin.ask("PATCH", path, {"kind": "tei"}).status_code == 428
+    elsewhere = admin.ask("PATCH", path, {"base_url": "https://evil.example/v1"}, match='"1"')
+    assert (elsewhere.status_code, elsewhere.json()["error"]["param"]) == (400, "base_url")
+    assert admin.ask("PATCH", path, {"pool": "default"}, match='"1"').status_code == 409
+    moved = admin.ask("PATCH", path, {"base_url": upstream["base_url"] + "/deeper"}, match='"1"')
+    assert (moved.status_code, moved.headers["etag"]) == (200, '"2"')
+    assert (moved.json()["pool"], moved.json()["base_url"]) == ("of-others", upstream["base_url"] + "/deeper")
+    event = newest_event()
+    assert (event.action, event.before["base_url"]) == ("upstream.update", upstream["base_url"])
+    assert admin.ask("PATCH", path, {}, match='"2"').headers["etag"] == '"2"', "nothing changed"
+    assert admin.ask("PATCH", path, {"pool": "x"}, match='"1"').status_code == 409
+    admin.ask("PUT", path + "/key", {"key": None}, match="*")
+    free = admin.ask("PATCH", path, {"base_url": "https://api.example.org", "kind": "openai"}, match="*")
+    assert free.json()["base_url"] == "https://api.example.org/v1"
+
+
 def test_engine_pools_are_not_for_upstreams_and_engine_calls_not_for_theirs(admin, upstream, server, running):
     refused = admin.ask("POST", "/upstreams", {"pool": "default", "base_url": server.url})
     assert (refused.status_code, refused.json()["error"]["param"]) == (409, "pool")
@@ -82,6 +100,7 @@ def test_only_admins_change_upstreams(program, upstream, server):
     for method, path, body in (
         ("POST", "/upstreams", {"pool": "x", "base_url": server.url}),
         ("POST", "/upstream-looks", {"base_url": server.url}),
+        ("PATCH", f"/upstreams/{upstream['id']}", {"pool": "x"}),
         ("PUT", f"/upstreams/{upstream['id']}/key", {"key": None}),
         ("DELETE", f"/upstreams/{upstream['id']}", None),
     ):

@@ -36,7 +36,8 @@ def change(database):
 
 @pytest.fixture
 async def ada(change):
-    """An operator with the sessions `one` and `two`, of an hour each, as they were when these began."""
+    """An admin with the sessions `one` and `two`, of an hour each, as they were when these began; `bea` is one, too."""
+    await change(create_operator, ACTOR, "bea")
     made = await change(create_operator, ACTOR, "ada")
     ada = await change(find_operator, made.name)
     for name in ("one", "two"):
@@ -56,11 +57,34 @@ async def test_a_session_lasts_until_it_is_ended(ada, change, read) -> None:
     assert await change(end_sessions, ACTOR, "ada") == 0
 
 
-async def test_another_password_ends_all_sessions_but_the_one_to_be_kept(ada, change, read) -> None:
-    await change(partial(set_password, keep_session="two"), ACTOR, "ada")
-    assert [one.ref for one in await read(list_sessions, "ada", NOW)] == [reference("two")]
+async def test_another_password_ends_all_sessions(ada, change, read) -> None:
     await change(set_password, ACTOR, "ada")
     assert await read(list_sessions, "ada", NOW) == []
+
+
+async def test_another_role_ends_all_sessions_and_the_same_one_none(ada, change, read) -> None:
+    await change(partial(set_role, role="admin"), ACTOR, "ada")
+    assert len(await read(list_sessions, "ada", NOW)) == 2
+    await change(partial(set_role, role="viewer"), ACTOR, "ada")
+    assert await read(list_sessions, "ada", NOW) == []
+
+
+async def test_the_last_admin_stays(ada, change, read) -> None:
+    await change(remove_operator, ACTOR, "bea")
+    await change(partial(create_operator, role="viewer"), ACTOR, "eve")
+    for service in (remove_operator, partial(set_role, role="viewer")):
+        with pytest.raises(Conflict, match="'ada' is the last admin; make somebody else one first"):
+            await change(service, ACTOR, "ada")
+    await change(remove_operator, ACTOR, "eve")
+    assert (await read(find_operator, "ada")).role == "admin"
+    assert len(await read(list_sessions, "ada", NOW)) == 2
+
+
+async def test_two_admins_who_remove_each_other_leave_one(ada, change, read) -> None:
+    ended = await asyncio.gather(
+        change(remove_operator, ACTOR, "ada"), change(remove_operator, ACTOR, "bea"), return_exceptions=True
+    )
+    assert sorted(isinstance(one, Conflict) for one in ended) == [False, True]
 
 
 async def test_nobody_gets_in_by_a_password_that_was_changed_meanwhile(ada, change) -> None:

@@ -71,6 +71,7 @@ async def test_tokens_go_with_their_operator_and_operators_with_their_tenant(wri
     await write(create_tenant, "acme")
     await write(create_operator, "ann", role="tenant_admin", tenant="acme")
     await write(create_operator, "bob")
+    await write(create_operator, "cid")
     of_ann, of_bob = await write(create_token, "ann"), await write(create_token, "bob")
     await write(remove_operator, "bob")
     assert await read(verify_token, of_bob.token) is None

@@ -14,6 +14,7 @@ from gateway.services.access.operators import (
     set_password,
     verify_operator,
 )
+from gateway.services.access.outsiders import Outsider, admit_outsider
 from gateway.services.register.tenants import create_tenant
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +72,15 @@ async def test_names_of_operators_are_unique_and_their_roles_known(write) -> Non
         await write(create_operator, "bob", role="root")
 
 
+@pytest.mark.parametrize("name", [".", "..", "a/b", "/", " ", "a\u202eb", "a" * 65])
+async def test_a_name_that_no_address_could_end_in_is_refused(write, name) -> None:
+    with pytest.raises(RequestError):
+        await write(create_operator, name)
+    with pytest.raises(RequestError):
+        await write(admit_outsider, Outsider("issuer|1", name, "viewer"))
+    await write(create_operator, "...")
+
+
 async def test_an_operator_is_found_by_name(write, read) -> None:
     await write(create_operator, "ann")
     assert (await read(find_operator, "ann")).role == "admin"
@@ -106,6 +116,7 @@ async def test_another_password_replaces_the_old_one_and_a_stale_change_is_refus
 
 async def test_an_operator_who_was_removed_is_gone(write, read) -> None:
     made = await write(create_operator, "ann")
+    await write(create_operator, "bob")
     await write(remove_operator, "ann")
     assert await read(verify_operator, "ann", made.password) is None
     with pytest.raises(NotFound, match="No operator is called 'ann'"):

@@ -7,7 +7,14 @@ import pytest
 
 from gateway.errors import NotFound, RequestError
 from gateway.services.register.tenants import create_tenant
-from gateway.services.usage.export import COLUMNS, SUM_COLUMNS, export_usage, parse_moment, start_of_month
+from gateway.services.usage.export import (
+    COLUMNS,
+    SUM_COLUMNS,
+    csv_lines,
+    export_usage,
+    parse_moment,
+    start_of_month,
+)
 from gateway.services.usage.ledger import enter
 from gateway.services.usage.recorder import UsageEvent, UsageRecorder
 from gateway.services.usage.summary import recent_tokens, summarize_usage
@@ -57,6 +64,20 @@ async def test_csv_begins_with_the_promised_columns_and_has_a_line_per_request(d
     expected = ["2026-11-04T00:00:00.005Z", 'quoted, "co"', "key1", "org/m", "/v1/embeddings", "200", "1", "0", ""]
     assert rows[1][:9] == expected
     assert len(rows) == 2
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\uff1d1", "\uff20x"])
+async def test_no_cell_of_a_csv_is_a_formula(database, write, name) -> None:
+    tenant = await write(create_tenant, name)
+    await record(database, tenant, START)
+    [_, line] = csv.reader(io.StringIO(await text(database, tenant.id)))
+    assert line[1] == f"'{name}"
+    assert json.loads(await text(database, tenant.id, "jsonl"))["tenant"] == name
+
+
+async def test_every_cell_of_a_csv_is_looked_at_and_numbers_stay() -> None:
+    cells = ["=a", "\ta", "\ra", "\na", "-", "a=b", "", -1, None, 0.5]
+    assert csv_lines([cells]) == "'=a,'\ta,'\ra,\"'\na\",'-,a=b,,-1,,0.5\n"
 
 
 async def test_json_lines_hold_the_same(database, tenants) -> None:

@@ -13,49 +13,43 @@ from gateway.settings import (
 )
 from shoal.data_folder import DataFolder
 from shoal.observation import Observation
-from shoal.oidc_options import OidcClaim, OidcClientId, OidcClientSecret, OidcIssuer, OidcRoles, oidc_of
-from shoal.option_values import database_at, files_at, parse_pool_patience, spool_at
-from shoal.options import (
-    DATA_DIR,
-    AccessLogOption,
-    AllowedUpstreams,
+from shoal.options.console import ConsoleHosts, PublicUrl, SessionKey, TrustedProxies
+from shoal.options.edge import (
     ConnectionMemory,
-    ConsoleHosts,
-    DatabaseUrl,
-    DataDir,
-    DefaultModel,
     DrainDelay,
-    Files,
     GracePeriod,
-    Host,
-    LogFormatOption,
-    LogLevelOption,
     MaxBody,
     MaxConnections,
     MaxConnectionsPerAddress,
-    MaxFile,
     MaxHead,
     MaxHeaders,
-    MaxStored,
     MetricsKey,
+    Workers,
+)
+from shoal.options.observation import (
+    AccessLogOption,
+    LogFormatOption,
+    LogLevelOption,
     OtlpEndpoint,
     OtlpHeaders,
-    PoolPatience,
-    PoolWaiting,
-    Port,
-    PublicUrl,
+    TraceShare,
+    observation_of,
+)
+from shoal.options.oidc import OidcClaim, OidcClientId, OidcClientSecret, OidcIssuer, OidcRoles, oidc_of
+from shoal.options.pools import DefaultModel, PoolPatience, PoolWaiting
+from shoal.options.shared import DATA_DIR, DatabaseUrl, DataDir, Host, Port
+from shoal.options.storage import (
+    Files,
+    MaxFile,
+    MaxStored,
     QuotaOutageRule,
     RedisUrl,
-    SecretKey,
-    SessionKey,
-    TraceShare,
-    TrustedProxies,
     UsageRetention,
     UsageSpool,
     UsageSpoolLimit,
-    Workers,
-    observation_of,
 )
+from shoal.options.upstreams import AllowedUpstreams, SecretKey
+from shoal.options.values import database_at, files_at, parse_pool_patience, spool_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -1,0 +1,121 @@
+"""SELECTs of what all tenants used, for operators of the fleet: from sums per day and month, never from records."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Select, case, func, literal_column, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from gateway.db.tables import UsageDay, UsageTotal
+from gateway.db.usage_queries import Sums
+
+Kind = Literal["model", "tenant", "key"]
+DayPlace = tuple[date, str, str, str]
+"""Where a row of days stands among those of all tenants: day, tenant, key, model."""
+_OF_DAY: dict[Kind, Any] = {
+    "model": col(UsageDay.model),
+    "tenant": col(UsageDay.tenant_id),
+    "key": col(UsageDay.tenant_id) + literal_column("'/'") + col(UsageDay.key_id),
+}
+
+
+class Ranked(NamedTuple):
+    """A model, tenant or key and what was used."""
+
+    name: str
+    """As `UsageTotal` has it."""
+    owner: str | None
+    """The tenant's id; None of a model."""
+    owner_name: str
+    sums: Sums
+
+
+class _Source(NamedTuple):
+    """Rows that are to be added up by name."""
+
+    kind: Kind
+    chosen: Select[Any]
+    table: Any
+    name: Any
+    owner_name: Any
+
+
+async def day_totals(session: AsyncSession, start: date, end: date) -> Sequence[tuple[date, Sums]]:
+    """What was used by everybody on each of the days in [start, end), in their order; days without any are left out."""
+    day = col(UsageTotal.start)
+    chosen = select(day, *(col(getattr(UsageTotal, name)) for name in Sums._fields)).where(
+        col(UsageTotal.kind) == "day", day >= start, day < end
+    )
+    return [(row[0], _sums(row[1:])) for row in await session.execute(chosen.order_by(day))]
+
+
+async def ranked_of_day(
+    session: AsyncSession, kind: Kind, day: date, *, like: str, after: tuple[int, str] | None, limit: int
+) -> Sequence[Ranked]:
+    """What was used most on one day; as `ranked`."""
+    name = _OF_DAY[kind]
+    chosen = select(name, func.max(UsageDay.tenant_id), func.max(UsageDay.tenant_name), *_summed(UsageDay))
+    source = _Source(kind, chosen.where(col(UsageDay.day) == day), UsageDay, name, col(UsageDay.tenant_name))
+    return await _most(session, source, like, after, limit)
+
+
+async def ranked(
+    session: AsyncSession,
+    kind: Kind,
+    start: date,
+    end: date,
+    *,
+    like: str,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> Sequence[Ranked]:
+    """What was used most in the months that begin in [start, end): by tokens, then by name.
+
+    `like` is a part of its name, or of its tenant's; `after` the tokens and the name at which the page before ended.
+    """
+    name = col(UsageTotal.name)
+    chosen = select(name, func.max(UsageTotal.owner), func.max(UsageTotal.owner_name), *_summed(UsageTotal)).where(
+        col(UsageTotal.kind) == kind, col(UsageTotal.start) >= start, col(UsageTotal.start) < end
+    )
+    source = _Source(kind, chosen, UsageTotal, name, col(UsageTotal.owner_name))
+    return await _most(session, source, like, after, limit)
+
+
+async def days(
+    session: AsyncSession, start: date, end: date, *, after: DayPlace | None, limit: int
+) -> Sequence[UsageDay]:
+    """One page of all sums per day in [start, end), oldest first."""
+    day = col(UsageDay.day)
+    place = (day, col(UsageDay.tenant_id), col(UsageDay.key_id), col(UsageDay.model))
+    chosen = select(UsageDay).where(day >= start, day < end)
+    if after is not None:
+        chosen = chosen.where(tuple_(*place) > tuple_(*after))
+    return (await session.scalars(chosen.order_by(*place).limit(limit))).all()
+
+
+async def _most(
+    session: AsyncSession, source: _Source, like: str, after: tuple[int, str] | None, limit: int
+) -> Sequence[Ranked]:
+    chosen, name, tokens = source.chosen, source.name, func.sum(source.table.tokens)
+    if like:
+        fits = or_(name.icontains(like, autoescape=True), source.owner_name.icontains(like, autoescape=True))
+        chosen = chosen.having(func.max(case((fits, 1), else_=0)) == 1)  # a tenant may have had several names
+    if after is not None:
+        most, last = after
+        chosen = chosen.having(or_(tokens < most, (tokens == most) & (name > last)))
+    owned, found = source.kind != "model", []
+    for row in await session.execute(chosen.group_by(name).order_by(tokens.desc(), name).limit(limit)):
+        named, owner, owner_name, *sums = row
+        found.append(Ranked(named, owner if owned else None, owner_name if owned else "", _sums(sums)))
+    return found
+
+
+def _summed(table: Any) -> Sequence[Any]:
+    return [func.sum(getattr(table, name)) for name in Sums._fields]
+
+
+def _sums(values: Sequence[Any]) -> Sums:
+    """Sums of bigint are decimals on PostgreSQL."""
+    return Sums(*map(int, values[:7]), *map(float, values[7:]))
