@@ -1,4 +1,8 @@
-"""Haystack: embedders for texts and documents, and a ranker. Needs `pip install 'shoal-server[haystack]'`."""
+"""Haystack: embedders for texts and documents, and a ranker. Needs `pip install 'shoal-server[haystack]'`.
+
+Haystack reads pipelines of its own components alone unless it is told whom else to trust:
+`Pipeline.load(file, allowed_modules=["shoal.haystack"])`.
+"""
 
 from dataclasses import replace
 from typing import Any

@@ -64,37 +64,32 @@ class ShoalVectors:
         return list(found.multi if self._multi else found.dense)
 
 
-def text2vec_openai(model: str, url: str = DEFAULT_URL, *, dimensions: int | None = None, **more: Any) -> Any:
-    """Weaviate embeds by OpenAI's wire, queries and documents alike; `more` goes to `Configure.Vectors.custom`.
+def text2vec_openai(model: str, url: str = DEFAULT_URL, **more: Any) -> Any:
+    """Weaviate embeds by OpenAI's wire, queries and documents alike; `more` is `Configure.Vectors.text2vec_openai`'s.
 
     Weaviate sends `dimensions` under OpenAI's names `text-embedding-3-small` and `-large` alone: give the model such an
     alias, and always say how many, since there they are 1536 and 3072 else.
     """
-    return Configure.Vectors.custom(
-        module_name="text2vec-openai",
-        module_config=vectorizer(model, url) | ({"dimensions": dimensions} if dimensions else {}),
-        **more,
-    )
+    return Configure.Vectors.text2vec_openai(model=model, **asked(url), **TEXT_ALONE | more)
 
 
 def text2vec_cohere(model: str, url: str = DEFAULT_URL, **more: Any) -> Any:
     """Weaviate embeds by Cohere's wire, which tells queries from documents: the better one for most models."""
-    return Configure.Vectors.custom(module_name="text2vec-cohere", module_config=vectorizer(model, url), **more)
+    return Configure.Vectors.text2vec_cohere(model=model, **asked(url), **TEXT_ALONE | more)
 
 
 def reranker_cohere(model: str, url: str = DEFAULT_URL) -> Any:
     """Weaviate ranks by Cohere's wire. Older ones take Cohere's names only: give the model such an alias."""
-    return Configure.Reranker.custom(module_name="reranker-cohere", module_config=asks(model, url))
+    return Configure.Reranker.cohere(model=model, **asked(url))
 
 
-def vectorizer(model: str, url: str) -> dict[str, Any]:
-    """What both have in common: an object's text alone is embedded, without the collection's name."""
-    return {**asks(model, url), "vectorizeClassName": False}
+TEXT_ALONE = {"vectorize_collection_name": False}
+"""An object's text is embedded as it is, without the collection's name before it."""
 
 
-def asks(model: str, url: str) -> dict[str, Any]:
-    """Whom a module asks. Weaviate's own classes put a slash behind the address, which is doubled then."""
-    return {"baseURL": ClientSettings(url=url).origin, "model": model}
+def asked(url: str) -> dict[str, Any]:
+    """The server's address, without the version that other clients want at its end."""
+    return {"base_url": ClientSettings(url=url).origin}
 
 
 def headers(settings: ClientSettings | None = None) -> dict[str, str]:

@@ -12,13 +12,13 @@ API_KEY_ENV = "SHOAL_API_KEY"
 PREFIXES = ("/v1", "/v2")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ClientSettings:
     """Where the server is, whose key is used, and the limits of batches, tries and waiting."""
 
     url: str = DEFAULT_URL
     """The server's address; `/v1` at its end, as other clients want it, does no harm."""
-    api_key: str | Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
+    api_key: str | Callable[[], str | None] | None = field(default=None, compare=False)
     """It, or what gives it; never saved: what is opened again finds it by the variable's name."""
     api_key_env: str = API_KEY_ENV
     """The environment variable that holds the key, read at each request, so that a key may change."""
@@ -45,6 +45,9 @@ class ClientSettings:
             raise ValueError(f"max_retries is {self.max_retries}; it can not be below 0")
         if not self.url.startswith(("http://", "https://")):
             raise ValueError(f"the address {self.url!r} does not begin with http:// or https://")
+
+    def __repr__(self) -> str:
+        return f"ClientSettings({', '.join(f'{name}={value!r}' for name, value in self.saved().items())})"
 
     @property
     def origin(self) -> str:
