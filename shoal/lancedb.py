@@ -70,9 +70,14 @@ class ShoalEmbeddings(TextEmbeddingFunction):
 
 
 class ShoalReranker(LanceReranker):
-    """Orders what a search found anew, by how well it answers the query: `table.search(…).rerank(ShoalReranker(…))`.
+    """Orders what a search found anew, by how well it answers the query. Options are those of `ClientSettings`.
 
-    Options are those of `ClientSettings`.
+    import lancedb
+    from shoal.lancedb import ShoalReranker
+
+    table = lancedb.connect("data/lancedb").open_table("facts")
+    rerank = ShoalReranker("all-minilm-l6-v2", "http://127.0.0.1:8080")
+    print(table.search("Who swims?").limit(10).rerank(rerank).to_list())
     """
 
     def __init__(

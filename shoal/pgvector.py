@@ -30,11 +30,13 @@ class ShoalColumn:
         from shoal.pgvector import ShoalColumn
 
         column = ShoalColumn("all-minilm-l6-v2", "http://127.0.0.1:8080")
-        with psycopg.connect("dbname=test") as connection:
+        texts = ["Herring swim in shoals.", "Hens live in coops."]
+        with psycopg.connect("dbname=postgres") as connection:
             column.register(connection)
+            connection.execute("CREATE TEMPORARY TABLE facts (text text)")
             connection.execute(column.add_to("facts"))
-            rows = list(zip(column.documents(texts), texts, strict=True))
-            connection.cursor().executemany("UPDATE facts SET embedding = %s WHERE text = %s", rows)
+            rows = list(zip(texts, column.documents(texts), strict=True))
+            connection.cursor().executemany("INSERT INTO facts (text, embedding) VALUES (%s, %s)", rows)
             print(connection.execute(*column.nearest("facts", "fish", columns=["text"], limit=1)).fetchall())
     """
 

