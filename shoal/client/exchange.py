@@ -78,12 +78,12 @@ class Pace:
     _next: float = 0.0
     _lock: Lock = field(default_factory=Lock)
 
-    def turn(self, seconds: float) -> float:
-        """Seconds until the turn of a request that was told to wait so long."""
+    def turn(self, seconds: float, longest: float) -> float:
+        """Seconds until the turn of a request that was told to wait so long; nobody waits longer than `longest`."""
         with self._lock:
             now = self.clock()
-            mine = max(now + seconds, self._next)
-            self._next = mine + seconds
+            mine = min(max(now + seconds, self._next), now + longest)
+            self._next = min(mine + seconds, now + longest)
             return mine - now
 
     def left(self) -> float:
@@ -106,7 +106,7 @@ def exchange(request: Request, settings: ClientSettings, pace: Pace) -> Exchange
         if wait is None or attempt >= settings.max_retries:
             raise failure
         throttled = isinstance(outcome, Answer) and outcome.status in THROTTLED
-        yield Wait(pace.turn(wait) if throttled else wait)
+        yield Wait(pace.turn(wait, settings.max_wait) if throttled else wait)
     return None
 
 

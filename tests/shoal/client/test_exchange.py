@@ -116,6 +116,15 @@ def test_those_that_are_told_at_once_come_back_one_after_another(clock, pace):
     assert walks[0].send(None) == Send(REQUEST)
 
 
+def test_nobody_waits_longer_than_was_said(clock, pace):
+    settings = ClientSettings(max_wait=25)
+    walks = [exchange(REQUEST, settings, pace) for _ in range(4)]
+    for one in walks:
+        next(one)
+    assert [one.send(refused(429, retry_after="10")).seconds for one in walks] == [10, 20, 25, 25]
+    assert next(exchange(REQUEST, settings, pace)) == Wait(25)
+
+
 def test_a_failure_of_one_is_nothing_to_the_others(clock, pace):
     first = exchange(REQUEST, ClientSettings(), pace)
     next(first)
