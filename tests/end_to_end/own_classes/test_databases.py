@@ -15,6 +15,8 @@ import pytest
 from client_scripts import interpreter
 from labelled import FACTS, MODEL, QUESTIONS, RIGHT, WORDS
 
+pytestmark = pytest.mark.timeout(300)  # the first test starts the server, and libraries are slow to import
+
 ASKED = "w5 w6"
 TOLERANCE = 1e-3
 

@@ -3,6 +3,8 @@
 import pytest
 from helper_scripts import run_steps
 
+pytestmark = pytest.mark.timeout(300)  # the first test starts the server, and libraries are slow to import
+
 DATABASES = [
     ("shoal.chroma", "ShoalEmbeddingFunction", "Herring"),
     ("shoal.chroma", "ShoalSparseEmbeddingFunction", "indices"),

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from labelled import FACTS, QUESTIONS, RIGHT, WORDS
 
+pytestmark = pytest.mark.timeout(300)  # the first test starts the server, and libraries are slow to import
+
 SCRIPTS = ["litellm_langchain/shoal_langchain.py", "frameworks/shoal_llamaindex.py", "frameworks/shoal_haystack.py"]
 TEXTS = [text for text, _ in FACTS[:6]]
 TOLERANCE = 1e-5

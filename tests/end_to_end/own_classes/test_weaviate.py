@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from labelled import MODEL, WORDS
 
+pytestmark = pytest.mark.timeout(300)  # the first test starts the server, and libraries are slow to import
+
 ALIAS = "text-embedding-3-small"
 DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(h|m|s|ms|us|µs|ns))+")
 """What Go's time.ParseDuration takes, but for signs."""
