@@ -39,6 +39,9 @@ from engine.protocol import (
     RerankRequest,
     SparseVector,
     Timings,
+    Token,
+    TokenizeReply,
+    TokenizeRequest,
 )
 
 DEFAULT_LIMIT = 512
@@ -72,6 +75,7 @@ class FakeEngine:
         self._rerank = msgspec.msgpack.Decoder(RerankRequest)
         self._classify = msgspec.msgpack.Decoder(ClassifyRequest)
         self._extract = msgspec.msgpack.Decoder(ExtractRequest)
+        self._tokenize = msgspec.msgpack.Decoder(TokenizeRequest)
         self._encode = msgspec.msgpack.Encoder().encode
 
     def answer(self, path: bytes, authorization: bytes, body: bytes) -> tuple[int, bytes, float]:
@@ -93,6 +97,10 @@ class FakeEngine:
         if path == b"/extract":
             extract = self._extract.decode(body)
             return self._steered(extract.inputs, self._extracted(extract))
+        if path == b"/tokenize":
+            tokenize = self._tokenize.decode(body)
+            tokens = [_tokens(text, special=tokenize.special_tokens) for text in tokenize.inputs]
+            return self._steered(tokenize.inputs, TokenizeReply(tokens, Timings()))
         if path in {b"/load", b"/unload", b"/pin", b"/unpin"}:
             return 200, self._encode(self.status()), 0.0
         return 404, self._encode(ErrorReply("not_found", "No such call.")), 0.0
@@ -269,6 +277,11 @@ def _joined(item: str | Sequence[str]) -> str:
 def _standing(label: str, text: str) -> list[Entity]:
     spans = (match.span() for match in re.finditer(re.escape(label), text)) if label else ()
     return [Entity(start, end, text[start:end], label, 0.9) for start, end in spans]
+
+
+def _tokens(text: str, *, special: bool) -> list[Token]:
+    words = [Token(len(word[0]), word[0], False, word.start(), word.end()) for word in re.finditer(r"\S+", text)]
+    return [Token(1, "[CLS]", True), *words, Token(2, "[SEP]", True)] if special else words
 
 
 def _count(text: str) -> int:

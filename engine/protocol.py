@@ -9,6 +9,7 @@ register of its own and serves whatever the gateway's register says.
 | `POST /rerank` | `RerankRequest` | `RerankReply` |
 | `POST /classify` | `ClassifyRequest` | `ClassifyReply` |
 | `POST /extract` | `ExtractRequest` | `ExtractReply` |
+| `POST /tokenize` | `TokenizeRequest` | `TokenizeReply` |
 | `POST /load`, `POST /unload` | `ModelRequest` | `NodeStatus` |
 | `POST /pin`, `POST /unpin` | `ModelRequest` | `NodeStatus` |
 | `GET /status` | | `NodeStatus` |
@@ -249,8 +250,39 @@ class ExtractReply(msgspec.Struct, frozen=True):
     timings: Timings
 
 
-ModelWork = EmbedRequest | RerankRequest | ClassifyRequest | ExtractRequest
-"""Requests that a model's turn on the device answers."""
+class TokenizeRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Say what the tokens of every input are, uncut."""
+
+    model: ModelRef
+    inputs: list[str]
+    special_tokens: bool = True
+    """Whether those that the model puts around a text are among them."""
+    flow: str = ""
+    weight: float = 1.0
+    lane: Lane = "interactive"
+    patience: float | None = None
+
+
+class Token(msgspec.Struct, frozen=True, array_like=True):
+    """One token. A special one stands nowhere in the text; its `text` is its name."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None = None
+    stop: int | None = None
+    """`text[start:stop]` of the input, in characters."""
+
+
+class TokenizeReply(msgspec.Struct, frozen=True):
+    """Of each input its tokens, in order."""
+
+    tokens: list[list[Token]]
+    timings: Timings
+
+
+ModelWork = EmbedRequest | RerankRequest | ClassifyRequest | ExtractRequest | TokenizeRequest
+"""Requests that need a model in memory."""
 
 
 class ModelRequest(msgspec.Struct, frozen=True):

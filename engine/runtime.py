@@ -26,6 +26,8 @@ from engine.protocol import (
     NodeStatus,
     RerankReply,
     RerankRequest,
+    TokenizeReply,
+    TokenizeRequest,
 )
 from engine.residency import Residency
 from engine.scheduler import Scheduler
@@ -36,6 +38,7 @@ from engine.tasks.embed import embed
 from engine.tasks.extract import extract
 from engine.tasks.rerank import rerank
 from engine.tasks.running import Running
+from engine.tasks.tokenize import tokenize
 from engine.tasks.using import Loaded, base_of
 from engine.tracing import NO_SPANS, NodeTracing
 from engine.work import threads
@@ -137,6 +140,10 @@ class Runtime:
     async def extract(self, request: ExtractRequest) -> ExtractReply:
         """The spans of each input that labels fit."""
         return await extract(self._running, request)
+
+    async def tokenize(self, request: TokenizeRequest) -> TokenizeReply:
+        """The tokens of each input."""
+        return await tokenize(self._running, request)
 
     async def load(self, ref: ModelRef) -> NodeStatus:
         """Bring a model into memory, trying again what failed before."""

@@ -26,6 +26,7 @@ from engine.protocol import (
     ModelRequest,
     NodeStatus,
     RerankRequest,
+    TokenizeRequest,
 )
 from engine.runtime import Runtime
 from engine.tracing import Span, serving
@@ -61,6 +62,7 @@ def create_engine_app(runtime: Runtime) -> Litestar:
             rerank,
             classify,
             extract,
+            tokenize,
             *(model_route(verb) for verb in ("load", "unload", "pin", "unpin")),
             status,
             metrics,
@@ -99,6 +101,12 @@ async def classify(request: HttpRequest) -> Response[bytes]:
 async def extract(request: HttpRequest) -> Response[bytes]:
     """The spans of each input that labels fit."""
     return await _call(request, "extract", ExtractRequest, _runtime(request).extract)
+
+
+@post("/tokenize", status_code=200)
+async def tokenize(request: HttpRequest) -> Response[bytes]:
+    """The tokens of each input."""
+    return await _call(request, "tokenize", TokenizeRequest, _runtime(request).tokenize)
 
 
 def model_route(verb: Literal["load", "unload", "pin", "unpin"]) -> HTTPRouteHandler:

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from gateway.api.admin.operation import MOST_BODY, PREFIX
 from gateway.api.admin.routes import admin_routes
+from gateway.api.bare import bare_route
 from gateway.api.bulk.batches import batch_routes
 from gateway.api.bulk.files import file_routes
 from gateway.api.bulk.lines import EmbeddingLines
@@ -24,9 +25,12 @@ from gateway.api.health import health_routes
 from gateway.api.metrics import metrics_route
 from gateway.api.models import model_routes
 from gateway.api.openapi import openapi_route
-from gateway.api.rerank import rerank_route
+from gateway.api.rerank import rerank_routes
 from gateway.api.shell import Shell
 from gateway.api.tei import tei_routes
+from gateway.api.tei_info import info_route
+from gateway.api.tei_labels import predict_route
+from gateway.api.tei_tokens import tokens_route
 from gateway.auth import KeyCheck, check_routes
 from gateway.certificates import LOOK_INTERVAL as CERTIFICATES_INTERVAL
 from gateway.certificates import CertificateFiles, Certificates
@@ -145,7 +149,11 @@ def create_app(services: Services, crew: Crew | None = None) -> ASGIApp:
             embeddings_route(services),
             *cohere_routes(services),
             *tei_routes(services),
-            rerank_route(services),
+            bare_route(services),
+            tokens_route(services),
+            predict_route(services),
+            info_route(services),
+            *rerank_routes(services),
             classify_route(services),
             extract_route(services),
             *generation_routes(services),

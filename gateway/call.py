@@ -45,6 +45,8 @@ class Call:
     """The snapshot that this request is judged by, from its key to its limits."""
     key: KeyEntry | None = None
     model: ModelEntry | None = None
+    path_model: str | None = None
+    """The name of a model that is in the path, which goes before what the body says."""
     lane: Lane = "interactive"
     inputs: int = 0
     bytes_in: int = 0

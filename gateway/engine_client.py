@@ -3,7 +3,7 @@
 The only place that knows `engine.protocol`; re-exports the types of its messages.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol, TypeVar
 
 import httpx
@@ -27,6 +27,7 @@ from engine.protocol import (
     LoadProgress,
     ModelRef,
     ModelRequest,
+    ModelWork,
     NodeStatus,
     OutputType,
     RerankReply,
@@ -35,6 +36,9 @@ from engine.protocol import (
     SparseVector,
     Tier,
     Timings,
+    Token,
+    TokenizeReply,
+    TokenizeRequest,
     why_apart,
 )
 from gateway import errand
@@ -75,6 +79,9 @@ __all__ = [
     "SparseVector",
     "Tier",
     "Timings",
+    "Token",
+    "TokenizeReply",
+    "TokenizeRequest",
     "gateway_error",
     "model_ref",
     "why_apart",
@@ -142,27 +149,28 @@ class EngineClient:
         self._rerank_reply = msgspec.msgpack.Decoder(RerankReply).decode
         self._classify_reply = msgspec.msgpack.Decoder(ClassifyReply).decode
         self._extract_reply = msgspec.msgpack.Decoder(ExtractReply).decode
+        self._tokenize_reply = msgspec.msgpack.Decoder(TokenizeReply).decode
         self._status = msgspec.msgpack.Decoder(NodeStatus).decode
 
     async def embed(self, node: str, request: EmbedRequest, patience: float) -> EmbedReply:
         """Embed; `patience` in seconds bounds the node's silence, and tells the node when not to begin any more."""
-        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
-        return await self._call("POST", node + "/embed", request, patience, self._embed_reply)
+        return await self._work(node + "/embed", request, patience, self._embed_reply)
 
     async def rerank(self, node: str, request: RerankRequest, patience: float) -> RerankReply:
         """Score documents against a query; `patience` as for `embed`."""
-        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
-        return await self._call("POST", node + "/rerank", request, patience, self._rerank_reply)
+        return await self._work(node + "/rerank", request, patience, self._rerank_reply)
 
     async def classify(self, node: str, request: ClassifyRequest, patience: float) -> ClassifyReply:
         """Say how well labels fit; `patience` as for `embed`."""
-        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
-        return await self._call("POST", node + "/classify", request, patience, self._classify_reply)
+        return await self._work(node + "/classify", request, patience, self._classify_reply)
 
     async def extract(self, node: str, request: ExtractRequest, patience: float) -> ExtractReply:
         """Find the spans that labels fit; `patience` as for `embed`."""
-        request = msgspec.structs.replace(request, patience=NODES_SHARE * patience)
-        return await self._call("POST", node + "/extract", request, patience, self._extract_reply)
+        return await self._work(node + "/extract", request, patience, self._extract_reply)
+
+    async def tokenize(self, node: str, request: TokenizeRequest, patience: float) -> TokenizeReply:
+        """Say what the tokens of texts are; `patience` as for `embed`."""
+        return await self._work(node + "/tokenize", request, patience, self._tokenize_reply)
 
     async def load(self, node: str, model: ModelRef, patience: float) -> NodeStatus:
         """Bring a model into the node's memory; answers when it is there."""
@@ -191,6 +199,10 @@ class EngineClient:
     async def close(self) -> None:
         """Close the connections to all nodes."""
         await self._transport.aclose()
+
+    def _work(self, url: str, work: ModelWork, patience: float, decode: Callable[[bytes], Reply]) -> Awaitable[Reply]:
+        work = msgspec.structs.replace(work, patience=NODES_SHARE * patience)
+        return self._call("POST", url, work, patience, decode)
 
     async def _call(
         self, method: str, url: str, body: msgspec.Struct | None, patience: float, decode: Callable[[bytes], Reply]

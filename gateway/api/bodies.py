@@ -54,6 +54,14 @@ def decode_body(decode: Callable[[bytes], Body], body: bytes) -> Body:
         raise RequestError(BAD_JSON) from error
 
 
+def peek(decode: Callable[[bytes], Body], body: bytes) -> Body | None:
+    """What a body says of whose it is, whatever else is wrong with it; None where it can not be read at all."""
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def invalid(path: str, reason: str) -> RequestError:
     """A field, as a JSON path such as `$.input`, has a value that can not be used."""
     field = path.removeprefix("$").removeprefix(".").partition("[")[0].partition(".")[0] or None

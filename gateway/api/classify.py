@@ -20,17 +20,16 @@ from gateway.api.label_schemas import (
     CohereClassification,
     LabelConfidence,
     LabelFit,
-    TextObject,
 )
 from gateway.api.model_choice import choose_model
-from gateway.api.schemas import Usage
+from gateway.api.paths import CLASSIFY
+from gateway.api.schemas import TextObject, Usage
 from gateway.api.texts import checked_labels
 from gateway.call import Call
 from gateway.engine_client import ClassifyReply, ClassifyRequest, LabelScore, model_ref
 from gateway.services.opened import Services
 from gateway.services.pools.node import to_classify
 
-PATHS = ["/v1/classify", "/classify"]
 DECODE = msgspec.json.Decoder(ClassifyBody).decode
 ENCODE = msgspec.json.Encoder().encode
 
@@ -39,7 +38,7 @@ Input = str | tuple[str, str]
 
 def classify_route(services: Services) -> HTTPRouteHandler:
     """The route, serving from these services."""
-    return inference_route(services, PATHS, classify, scope="classify")
+    return inference_route(services, CLASSIFY, classify, scope="classify")
 
 
 async def classify(services: Services, call: Call, receive: Receive) -> Answer:

@@ -22,6 +22,7 @@ from gateway.api.costs import embed_cost
 from gateway.api.inference import ask, inference_route, tokens_of, truncation_header
 from gateway.api.input_types import meant
 from gateway.api.model_choice import choose_model
+from gateway.api.paths import COHERE_1, COHERE_2
 from gateway.api.schemas import ApiVersion
 from gateway.api.texts import texts_of
 from gateway.api.vectors import numbers, packed
@@ -33,7 +34,7 @@ from gateway.services.pools.node import to_embed
 from policies.estimate import TokenEstimate
 
 Version = Literal["1", "2"]
-PATHS: dict[Version, list[str]] = {"1": ["/v1/embed"], "2": ["/v2/embed"]}
+PATHS: dict[Version, tuple[str, ...]] = {"1": COHERE_1, "2": COHERE_2}
 DECODE = msgspec.json.Decoder(CohereEmbedBody).decode
 ENCODE = msgspec.json.Encoder().encode
 
@@ -47,8 +48,14 @@ def cohere_routes(services: Services) -> list[HTTPRouteHandler]:
 
 
 async def embed(services: Services, call: Call, receive: Receive, *, version: Version) -> Answer:
-    """Embed what the body holds, once for each kind of number that it names."""
-    body = decode_body(DECODE, await read_body(receive, call, services.settings.max_body_bytes))
+    """Embed what the body holds."""
+    content = await read_body(receive, call, services.settings.max_body_bytes)
+    return await answer(services, call, receive, content, version=version)
+
+
+async def answer(services: Services, call: Call, receive: Receive, content: bytes, *, version: Version) -> Answer:
+    """Embed what a body of this content holds, once for each kind of number that it names."""
+    body = decode_body(DECODE, content)
     if body.images is not None or body.inputs is not None:
         raise RequestError("Only `texts` can be embedded here, no `images` and no `inputs`.", param="texts")
     if body.truncate == "START":

@@ -4,20 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gateway.api import (
-    classify,
-    cohere,
-    cohere_schemas,
-    embeddings,
-    extract,
-    generation,
-    generation_body,
-    label_schemas,
-    rerank,
-    schemas,
-    tei,
-    tei_schemas,
-)
+from gateway.api import cohere_schemas, generation_body, label_schemas, schemas, tei_schemas
 from gateway.api.cl100k import ORDINARY_TOKENS, SPECIAL_TOKENS
 from gateway.api.input_types import OTHERS, WORDS
 from gateway.api.texts import MAX_LABELS
@@ -30,11 +17,18 @@ TYPES = [
     schemas.RerankBody,
     schemas.Ranking,
     schemas.TeiRank,
+    schemas.WeaviateRanking,
     cohere_schemas.CohereEmbedBody,
     cohere_schemas.CohereEmbeddings,
     tei_schemas.TeiBody,
     tei_schemas.TeiSparseValue,
     tei_schemas.ChromaSparse,
+    tei_schemas.ChromaDense,
+    tei_schemas.TeiTokensBody,
+    tei_schemas.TeiToken,
+    tei_schemas.TeiPredictBody,
+    tei_schemas.TeiPrediction,
+    tei_schemas.TeiInfo,
     label_schemas.ClassifyBody,
     label_schemas.Classifications,
     label_schemas.ExtractBody,
@@ -65,13 +59,22 @@ TOKEN = {
 }
 INPUT_TYPE = {"enum": [*WORDS, *OTHERS, None]}
 LABELS = {"anyOf": [{**_list(TEXT), "maxItems": MAX_LABELS}, {"type": "null"}]}
-LABELLED = {"anyOf": [TEXT, _list({"anyOf": [TEXT, {**_list(TEXT), "maxItems": 2}, ref("TextObject")]})]}
+ONE_OR_TWO = {**_list(TEXT), "maxItems": 2}
+LABELLED = {"anyOf": [TEXT, _list({"anyOf": [TEXT, ONE_OR_TWO, ref("TextObject")]})]}
 DOCUMENTS, TEXTS = _list({"anyOf": [TEXT, {"type": "object"}]}), _list(TEXT)
 NARROWED: dict[str, dict[str, Any]] = {
     "EmbeddingsBody": {
         "required": ["input"],
         "properties": {
-            "input": {"anyOf": [TEXT, TEXTS, _list(TOKEN), _list({"type": "array", "items": TOKEN})]},
+            "input": {
+                "anyOf": [
+                    TEXT,
+                    _list(TEXT),
+                    _list(TOKEN),
+                    _list({"type": "array", "items": TOKEN}),
+                    _list(ref("TextObject")),
+                ]
+            },
             "input_type": INPUT_TYPE,
         },
     },
@@ -91,6 +94,11 @@ NARROWED: dict[str, dict[str, Any]] = {
             {"required": ["inputs"], "properties": {"inputs": {"anyOf": [TEXT, TEXTS]}, "texts": {"type": "null"}}},
             {"required": ["texts"], "properties": {"texts": TEXTS}},
         ],
+    },
+    "TeiTokensBody": {"required": ["inputs"], "properties": {"inputs": {"anyOf": [TEXT, TEXTS]}}},
+    "TeiPredictBody": {
+        "required": ["inputs"],
+        "properties": {"inputs": {"anyOf": [TEXT, ONE_OR_TWO, _list(ONE_OR_TWO)]}},
     },
     "ClassifyBody": {
         "properties": {"labels": LABELS},
@@ -129,7 +137,8 @@ class Described:
     summary: str
     replies: tuple[dict[str, Any], ...]
     """Schemas."""
-    body: str | None = None
+    body: str | dict[str, Any] | None = None
+    """A schema, or the name of one."""
     errors: tuple[int, ...] = ()
     security: tuple[dict[str, list[str]], ...] | None = None
     """None: an API key."""
@@ -142,131 +151,3 @@ class Described:
     """Parameters."""
     form: dict[str, Any] | None = None
     """The schema of a body that is a form."""
-
-
-OPEN: tuple[dict[str, list[str]], ...] = ()
-VECTORS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
-TEI_REPLIES: dict[str, tuple[dict[str, Any], ...]] = {
-    "dense": (VECTORS,),
-    "sparse": (
-        {"type": "array", "items": {"type": "array", "items": ref("TeiSparseValue")}},
-        ref("ChromaSparse"),
-    ),
-    "multi": ({"type": "array", "items": VECTORS},),
-}
-ROUTES = (
-    Described(
-        "post", embeddings.PATHS, "create_embeddings", "Embed texts", (ref("Embeddings"),), "EmbeddingsBody", WORK
-    ),
-    *(
-        Described(
-            "post",
-            paths,
-            f"create_embeddings_as_cohere_{version}",
-            f"Embed texts, as version {version} of Cohere's API",
-            (ref("CohereEmbeddings"),),
-            "CohereEmbedBody",
-            WORK,
-        )
-        for version, paths in cohere.PATHS.items()
-    ),
-    *(
-        Described(
-            "post",
-            kind.paths,
-            f"create_{kind.output}_embeddings_as_tei",
-            f"Embed texts as text-embeddings-inference does: {kind.output}",
-            TEI_REPLIES[kind.output],
-            "TeiBody",
-            WORK,
-            wrong=("PlainErrorBody",),
-        )
-        for kind in tei.KINDS
-    ),
-    Described(
-        "post",
-        rerank.PATHS,
-        "create_ranking",
-        "Rank documents by relevance to a query",
-        (ref("Ranking"), {"type": "array", "items": ref("TeiRank")}),
-        "RerankBody",
-        WORK,
-        wrong=("ErrorBody", "PlainErrorBody"),
-    ),
-    Described(
-        "post",
-        classify.PATHS,
-        "create_classifications",
-        "Say how well labels fit texts",
-        (ref("Classifications"),),
-        "ClassifyBody",
-        WORK,
-    ),
-    Described(
-        "post",
-        extract.PATHS,
-        "create_extractions",
-        "Find the spans of texts that labels fit",
-        (ref("Extractions"),),
-        "ExtractBody",
-        WORK,
-    ),
-    Described(
-        "post",
-        generation.CHAT,
-        "create_chat_completion",
-        "Have a conversation continued, by a model of an upstream; a stream of events where `stream` is true",
-        ({"type": "object"},),
-        "ChatBody",
-        WORK,
-        streams=True,
-    ),
-    Described(
-        "post",
-        generation.COMPLETIONS,
-        "create_completion",
-        "Have a text continued, by a model of an upstream; a stream of events where `stream` is true",
-        ({"type": "object"},),
-        "CompletionBody",
-        WORK,
-        streams=True,
-    ),
-    Described(
-        "get",
-        ("/v1/models", "/models"),
-        "list_models",
-        "List the models that this key may use",
-        (ref("Models"),),
-        errors=(401, 403, 500),
-    ),
-    Described(
-        "get",
-        ("/v1/models/{id}", "/models/{id}"),
-        "show_model",
-        "Show one model",
-        (ref("Model"),),
-        errors=(401, 403, 404, 500),
-    ),
-    Described(
-        "get", ("/health/live",), "show_liveness", "Whether this process runs", (ref("Liveness"),), security=OPEN
-    ),
-    Described(
-        "get",
-        ("/health/ready",),
-        "show_readiness",
-        "Whether requests can be served",
-        (ref("Readiness"),),
-        security=OPEN,
-    ),
-    Described(
-        "get",
-        ("/metrics",),
-        "show_metrics",
-        "Prometheus metrics: with the metrics key where one is set, else from this machine only",
-        (),
-        errors=(401, 404),
-        security=({"metricsKey": []}, {}),
-        media="text/plain",
-    ),
-    Described("get", ("/openapi.json",), "show_openapi", "This document", (), security=OPEN),
-)

@@ -12,8 +12,9 @@ from gateway.api.answers import Answer
 from gateway.api.bodies import decode_body, may_truncate, read_body
 from gateway.api.costs import embed_cost
 from gateway.api.inference import ask, inference_route, tokens_of, truncation_header
-from gateway.api.input_types import meant
+from gateway.api.input_types import meant, of_header
 from gateway.api.model_choice import Chosen, choose_model
+from gateway.api.paths import EMBEDDINGS
 from gateway.api.schemas import Embedding, Embeddings, EmbeddingsBody, Quantization, SparseEmbedding, Usage
 from gateway.api.texts import texts_of
 from gateway.api.vectors import numbers, packed, rows, sparse_numbers
@@ -23,14 +24,13 @@ from gateway.services.opened import Services
 from gateway.services.pools.node import to_embed
 from gateway.settings import GatewaySettings
 
-PATHS = ["/v1/embeddings", "/embeddings", "/v1/v1/embeddings"]
 DECODE = msgspec.json.Decoder(EmbeddingsBody).decode
 ENCODE = msgspec.json.Encoder().encode
 
 
 def embeddings_route(services: Services) -> HTTPRouteHandler:
     """The route, serving from these services."""
-    return inference_route(services, PATHS, embed, scope="embeddings")
+    return inference_route(services, EMBEDDINGS, embed, scope="embeddings")
 
 
 class Asked(NamedTuple):
@@ -59,7 +59,7 @@ async def understand(settings: GatewaySettings, call: Call, content: bytes) -> A
     chosen = choose_model(call, body.model or settings.default_model)
     texts = await texts_of(body.input, settings.max_inputs)
     call.inputs = len(texts)
-    input_type, prompt_name = meant(body.input_type, chosen.model.facts.prompts)
+    input_type, prompt_name = meant(body.input_type or of_header(call.headers), chosen.model.facts.prompts)
     request = EmbedRequest(
         model_ref(chosen.model),
         texts,

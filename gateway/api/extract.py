@@ -11,6 +11,7 @@ from gateway.api.costs import extract_cost
 from gateway.api.inference import ask, inference_route, tokens_of, truncation_header
 from gateway.api.label_schemas import ExtractBody, Extraction, Extractions, FoundEntity
 from gateway.api.model_choice import choose_model
+from gateway.api.paths import EXTRACT
 from gateway.api.schemas import Usage
 from gateway.api.texts import checked_labels, texts_of
 from gateway.call import Call
@@ -18,14 +19,13 @@ from gateway.engine_client import ExtractReply, ExtractRequest, model_ref
 from gateway.services.opened import Services
 from gateway.services.pools.node import to_extract
 
-PATHS = ["/v1/extract", "/extract"]
 DECODE = msgspec.json.Decoder(ExtractBody).decode
 ENCODE = msgspec.json.Encoder().encode
 
 
 def extract_route(services: Services) -> HTTPRouteHandler:
     """The route, serving from these services."""
-    return inference_route(services, PATHS, extract, scope="extract")
+    return inference_route(services, EXTRACT, extract, scope="extract")
 
 
 async def extract(services: Services, call: Call, receive: Receive) -> Answer:

@@ -7,6 +7,7 @@ from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
+from gateway.api.paths import TEI
 from gateway.call import call_of
 from gateway.errors import (
     AuthenticationFailed,
@@ -51,6 +52,8 @@ def exception_handlers(metrics: GatewayMetrics, max_body_bytes: int) -> Exceptio
         return _answer(request, error)
 
     def litestar_own(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+        if request.scope["path"] in TEI:  # with a wrong method there is no route that would have said so
+            call_of(request.scope).plain_errors = True
         return _answer(request, translated(error, request, max_body_bytes))
 
     def unforeseen(request: AnyRequest, error: Exception) -> Response[bytes]:

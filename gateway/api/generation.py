@@ -20,6 +20,7 @@ from gateway.api.generation_body import decode_generation, forwarded
 from gateway.api.generation_stream import GeneratedStream
 from gateway.api.generation_work import Generation, client_of, is_guess, tokens_used
 from gateway.api.model_choice import Chosen, choose_model, key_of
+from gateway.api.paths import CHAT, COMPLETIONS
 from gateway.api.urgency import choose_lane, time_left
 from gateway.call import Call, call_of
 from gateway.errors import EngineFailed, GatewayError, RequestError
@@ -28,8 +29,6 @@ from gateway.services.pools.node import Node
 from gateway.services.upstreams.counts import guessed
 from gateway.services.upstreams.openai_wire import Used
 
-CHAT = ("/v1/chat/completions", "/chat/completions", "/v1/v1/chat/completions")
-COMPLETIONS = ("/v1/completions", "/completions", "/v1/v1/completions")
 ENCODE = msgspec.json.Encoder().encode
 
 

@@ -1,4 +1,4 @@
-"""`/health/live`: this process runs. `/health/ready`: it wants requests (gateway/services/standing.py)."""
+"""`/health/live`: this process runs. `/health/ready`, `/health`: it wants requests (gateway/services/standing.py)."""
 
 import msgspec
 from litestar import get
@@ -19,7 +19,7 @@ def health_routes(services: Services, crew: Crew | None = None) -> list[HTTPRout
     async def live() -> Answer:
         return Answer(b'{"status":"live"}')
 
-    @get("/health/ready", opt={**PUBLIC, "endpoint": "/health/ready"})
+    @get(["/health/ready", "/health"], opt={**PUBLIC, "endpoint": "/health/ready"})
     async def ready() -> Answer:
         if crew is not None:
             status, body = await crew.readiness()

@@ -10,9 +10,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from gateway.api.answers import Answer
 from gateway.api.attendance import Attended
 from gateway.api.model_choice import Chosen, key_of
+from gateway.api.paths import TEI
 from gateway.api.urgency import choose_lane, time_left
 from gateway.call import Call, call_of
-from gateway.engine_client import ClassifyReply, EmbedReply, ExtractReply, RerankReply
+from gateway.engine_client import ClassifyReply, EmbedReply, ExtractReply, RerankReply, TokenizeReply
 from gateway.services.opened import Services
 from gateway.services.pools.node import Operation, Reply, Work
 from gateway.services.snapshot.entries import ModelEntry
@@ -23,21 +24,22 @@ Story = Callable[[Services, Call, Receive], Awaitable[Answer]]
 """What a route does. The caller is known by then (gateway/auth.py)."""
 
 
-def inference_route(
-    services: Services, paths: Sequence[str], story: Story, *, scope: str, plain_errors: bool = False
-) -> HTTPRouteHandler:
-    """A route under all the paths that clients build for it, counted under the first."""
+def inference_route(services: Services, paths: Sequence[str], story: Story, *, scope: str) -> HTTPRouteHandler:
+    """A route under all the paths that clients build for it (gateway/api/paths.py), counted under the first."""
 
     def straight(app: ASGIApp) -> ASGIApp:  # noqa: ARG001
         """In place of Litestar's own way to a handler, which costs as much again as a quota: nothing of it is used."""
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            answer = await story(services, call_of(scope), receive)
+            call = call_of(scope)
+            if scope["path_params"]:
+                call.path_model = "/".join(scope["path_params"].values())
+            answer = await story(services, call, receive)
             await answer(scope, receive, send)
 
         return serve
 
-    opt = {"endpoint": paths[0], "scope": scope, "plain_errors": plain_errors}
+    opt = {"endpoint": paths[0], "scope": scope, "plain_errors": paths[0] in TEI}
 
     @post(list(paths), status_code=200, opt=opt, middleware=[straight])
     async def route() -> None:
@@ -85,9 +87,16 @@ async def _on_a_node(
     )
 
 
-def tokens_of(reply: EmbedReply | RerankReply | ClassifyReply | ExtractReply) -> int:
-    """Tokens that the model processed."""
+def tokens_of(reply: EmbedReply | RerankReply | ClassifyReply | ExtractReply | TokenizeReply) -> int:
+    """Tokens that the model processed; none where they were only looked at."""
+    if isinstance(reply, TokenizeReply):
+        return 0
     return reply.tokens if isinstance(reply, RerankReply) else sum(reply.token_counts)
+
+
+def tei_headers(reply: EmbedReply | RerankReply | ClassifyReply) -> dict[str, str]:
+    """Text-embeddings-inference's word for what it took, since its bodies have no place for it; and what was cut."""
+    return {"x-compute-tokens": str(tokens_of(reply))} | (truncation_header(reply.truncated) or {})
 
 
 def truncation_header(truncated: Sequence[int]) -> dict[str, str] | None:

@@ -11,6 +11,8 @@ WORDS: Mapping[str, InputType] = {
 }
 OTHERS = ("classification", "clustering")
 """Cohere's words for texts that are not searched; models that have such a prompt of their own get it."""
+HEADER = b"x-input-type"
+"""For clients that can set headers, and no field beside OpenAI's own."""
 SUFFIXES: Mapping[str, InputType] = {":query": "query", ":document": "document"}
 """Of names of models, for clients that can say it nowhere else."""
 
@@ -20,6 +22,12 @@ def of_suffix(name: str) -> tuple[str, InputType | None]:
     stem, colon, word = name.rpartition(":")
     input_type = SUFFIXES.get(colon + word) if stem else None
     return (stem, input_type) if input_type is not None else (name, None)
+
+
+def of_header(headers: Mapping[bytes, bytes]) -> str | None:
+    """What the headers say."""
+    said = headers.get(HEADER)
+    return said.decode("latin-1") if said else None
 
 
 def meant(word: str | None, prompts: tuple[str, ...]) -> tuple[InputType | None, str | None]:

@@ -5,17 +5,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from gateway.api.schemas import Usage
+from gateway.api.schemas import TextObject, Usage
 from gateway.engine_client import Aggregation
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Pair = Annotated[list[str], Meta(min_length=2, max_length=2)]
-
-
-class TextObject(msgspec.Struct):
-    """Jina's way to send a text."""
-
-    text: str
 
 
 class ClassifyBody(msgspec.Struct):

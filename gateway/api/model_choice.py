@@ -32,8 +32,10 @@ class Chosen(NamedTuple):
 def choose_model(call: Call, name: str | None) -> Chosen:
     """The model that a name means, the name of no model being one's with `:query` or `:document`. Noted on the call.
 
-    Raises RequestError if none is named, ModelNotFound if the key may not use it.
+    A name in the path goes before the given one. Raises RequestError if there is none, ModelNotFound if the key may not
+    use it.
     """
+    name = call.path_model or name
     if not name:
         raise RequestError("you must provide a model parameter", param="model")
     snapshot, key = call.policies, key_of(call)

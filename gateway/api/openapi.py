@@ -3,6 +3,7 @@
 A test holds it against the routes of the app, so that none is left out, and schemathesis holds the app against it.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,11 +13,15 @@ from litestar.handlers import HTTPRouteHandler
 
 from gateway.api.answers import Answer
 from gateway.api.bulk.described import BULK_ROUTES, BULK_TYPES
-from gateway.api.described import NARROWED, REF, ROUTES, TEXT, TYPES, Described, ref
+from gateway.api.described import NARROWED, REF, TEXT, TYPES, Described, ref
+from gateway.api.described_routes import ROUTES
 from gateway.api.rate_headers import NAMES
 from gateway.auth import PUBLIC
+from gateway.version import VERSION
 
-VERSION = "0.1.0"
+TYPED = re.compile(r":\w+(?=\})")
+WORDS = re.compile(r"\{(\w+)")
+"""Of paths as routes have them."""
 ERRORS = {
     400: "The request is at fault; the message says where.",
     401: "No API key, or none that is valid.",
@@ -83,21 +88,25 @@ def _operations(route: Described) -> Iterable[tuple[str, dict[str, Any]]]:
         }
         if route.security is not None:
             told["security"] = list(route.security)
-        if "{id}" in path or route.query:
-            told["parameters"] = [*([_ID] if "{id}" in path else []), *route.query]
+        if "{" in path or route.query:
+            told["parameters"] = [*(_IN_PATH[word] for word in WORDS.findall(path)), *route.query]
         if route.form is not None:
             told["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": route.form}}}
         if route.body is not None:
-            told["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(route.body)}}}
-        yield path, told
+            schema = ref(route.body) if isinstance(route.body, str) else route.body
+            told["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        yield TYPED.sub("", path), told
 
 
-_ID = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "description": "Slashes as they are or percent-encoded.",
-    "schema": {"type": "string", "minLength": 1},
+def _in_path(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+_IN_PATH = {
+    "id": _in_path("id", "Slashes as they are or percent-encoded."),
+    "model": _in_path("model", "The model's name; or, where it has an owner, what comes after that."),
+    "owner": _in_path("owner", "What comes before the slash of the model's name."),
 }
 
 

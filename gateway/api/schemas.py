@@ -19,10 +19,16 @@ NumberType = Literal["float", "int8", "uint8", "binary", "ubinary"]
 VECTOR = {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "contentEncoding": "base64"}]}
 
 
+class TextObject(msgspec.Struct):
+    """Jina's way to send a text."""
+
+    text: str
+
+
 class EmbeddingsBody(msgspec.Struct):
     """`POST /v1/embeddings`."""
 
-    input: str | list[str | int | TokenArray] | None = None
+    input: str | list[str | int | TokenArray | TextObject] | None = None
     """A text, a list of texts, one token array (cl100k_base) or a list of them."""
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
@@ -110,6 +116,8 @@ class RerankBody(msgspec.Struct):
     """Fields of object documents that make their text."""
     truncate: bool | str | None = None
     truncation: bool | None = None
+    property: str | None = None
+    """Weaviate's; the reply is then the one of its own reranker."""
 
 
 class DocumentText(msgspec.Struct, frozen=True):
@@ -123,7 +131,8 @@ class RankedDocument(msgspec.Struct, frozen=True):
 
     index: int
     relevance_score: float
-    document: DocumentText | UnsetType = UNSET
+    document: DocumentText | str | UnsetType = UNSET
+    """The text itself for LiteLLM's client of Infinity, else an object."""
 
 
 class ApiVersion(msgspec.Struct, frozen=True):
@@ -161,7 +170,7 @@ class Ranking(msgspec.Struct, frozen=True, tag_field="object", tag="list"):
     usage: Usage
     meta: RerankMeta
     data: list[RankedDocument] | UnsetType = UNSET
-    """The results again, for Voyage's client; present where the request was Voyage's."""
+    """The results again, for Voyage's clients; absent where the request has `top_n`, for which those say `top_k`."""
     truncated: list[int] | UnsetType = UNSET
 
 
@@ -171,6 +180,20 @@ class TeiRank(msgspec.Struct, frozen=True):
     index: int
     score: float
     text: str | UnsetType = UNSET
+
+
+class WeaviateScore(msgspec.Struct, frozen=True):
+    """One document's, as Weaviate's own reranker replies."""
+
+    document: str
+    score: float
+
+
+class WeaviateRanking(msgspec.Struct, frozen=True):
+    """The reply to Weaviate's `reranker-transformers`."""
+
+    query: str
+    scores: list[WeaviateScore]
 
 
 ModelType = Literal["embedding", "rerank", "classify", "extract"]

@@ -27,6 +27,7 @@ from policies.quota import Standings
 
 log = structlog.get_logger(__name__)
 
+HEAD = "HEAD"
 REFUSED = 400
 """From this status on, what was not admitted was refused."""
 
@@ -43,6 +44,9 @@ class Shell:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
+        method = scope["method"]
+        if method == HEAD:  # whatever can be got has a head; the server leaves the body out by its own copy
+            scope = cast(Scope, {**scope, "method": "GET"})
         headers = header_fields(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         call = Call(given.decode() if errand.SANE_ID.fullmatch(given) else f"req_{token_hex(16)}", headers)
@@ -67,11 +71,11 @@ class Shell:
 
         self._services.metrics.inflight.inc()
         try:
-            with witness.set_out(self._services, call, scope["method"]):
+            with witness.set_out(self._services, call, method):
                 try:
                     await self._app(scope, receive, send_completed)
                 finally:
-                    witness.tell(self._services, call, scope["method"])
+                    witness.tell(self._services, call, method)
         finally:
             self._services.metrics.inflight.dec()
             if call.stream is not None and not call.stream.accounted:

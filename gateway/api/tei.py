@@ -1,4 +1,4 @@
-"""`POST /embed`, `/embed_sparse` and `/embed_all`: the wire of text-embeddings-inference, errors included."""
+"""`POST /embed`, `/embed_sparse` and `/embed_all`: the vectors of text-embeddings-inference's wire."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,10 +12,12 @@ from litestar.types import Receive
 from gateway.api.answers import Answer
 from gateway.api.bodies import decode_body, may_truncate, read_body
 from gateway.api.costs import embed_cost
-from gateway.api.inference import ask, inference_route, truncation_header
+from gateway.api.inference import ask, inference_route, tei_headers
+from gateway.api.input_types import meant, of_header
 from gateway.api.model_choice import choose_model
+from gateway.api.paths import TEI_DENSE, TEI_EVERY_TOKEN, TEI_SPARSE
 from gateway.api.schemas import SparseEmbedding
-from gateway.api.tei_schemas import ChromaSparse, TeiBody, TeiSparseValue
+from gateway.api.tei_schemas import ChromaDense, ChromaSparse, TeiBody, TeiSparseValue
 from gateway.api.texts import texts_of
 from gateway.api.vectors import numbers, rows, sparse_numbers
 from gateway.call import Call
@@ -32,9 +34,11 @@ ENCODE = msgspec.json.Encoder().encode
 
 
 def dense(reply: EmbedReply, body: TeiBody) -> Any:
-    """A list of vectors."""
+    """A list of vectors, or Chroma's object with one."""
     vectors = numbers(reply, "float32")
-    return vectors if body.normalize is False else list(map(of_length_one, vectors))
+    if body.normalize is not False:
+        vectors = list(map(of_length_one, vectors))
+    return ChromaDense(vectors) if body.texts is not None else vectors
 
 
 def sparse(reply: EmbedReply, body: TeiBody) -> Any:
@@ -58,24 +62,24 @@ class Kind(NamedTuple):
     shape: Callable[[EmbedReply, TeiBody], Any]
 
 
-KINDS = (
-    Kind(("/embed", "/"), "dense", dense),
-    Kind(("/embed_sparse",), "sparse", sparse),
-    Kind(("/embed_all",), "multi", every_token),
-)
+DENSE = Kind(TEI_DENSE, "dense", dense)
+KINDS = (DENSE, Kind(TEI_SPARSE, "sparse", sparse), Kind(TEI_EVERY_TOKEN, "multi", every_token))
 
 
 def tei_routes(services: Services) -> list[HTTPRouteHandler]:
-    """The routes; a client that is given nothing but an address calls the first of them."""
-    return [
-        inference_route(services, kind.paths, partial(embed, kind=kind), scope="embeddings", plain_errors=True)
-        for kind in KINDS
-    ]
+    """The routes, serving from these services."""
+    return [inference_route(services, kind.paths, partial(embed, kind=kind), scope="embeddings") for kind in KINDS]
 
 
 async def embed(services: Services, call: Call, receive: Receive, *, kind: Kind) -> Answer:
     """Embed what the body holds."""
-    body = decode_body(DECODE, await read_body(receive, call, services.settings.max_body_bytes))
+    content = await read_body(receive, call, services.settings.max_body_bytes)
+    return await answer(services, call, receive, content, kind=kind)
+
+
+async def answer(services: Services, call: Call, receive: Receive, content: bytes, *, kind: Kind) -> Answer:
+    """Embed what a body of this content holds."""
+    body = decode_body(DECODE, content)
     if body.truncation_direction in ("Left", "left"):
         raise RequestError("Texts can be cut at their right end only.", param="truncation_direction")
     named = body.model or call.headers.get(CHROMAS_MODEL, b"").decode("latin-1")
@@ -83,18 +87,19 @@ async def embed(services: Services, call: Call, receive: Receive, *, kind: Kind)
     field = "inputs" if body.texts is None else "texts"
     texts = await texts_of(body.inputs if body.texts is None else body.texts, services.settings.max_inputs, field)
     call.inputs = len(texts)
+    input_type, prompt_name = meant(of_header(call.headers), chosen.model.facts.prompts)
     request = EmbedRequest(
         model_ref(chosen.model),
         texts,
         dimensions=body.dimensions,
         truncate=may_truncate(body.truncate),
         outputs=(kind.output,),
-        input_type=chosen.input_type,
-        prompt_name=body.prompt_name,
+        input_type=input_type or chosen.input_type,
+        prompt_name=body.prompt_name or prompt_name,
     )
     cost = embed_cost(chosen.model, texts)
     (reply,) = await ask(services, call, receive, chosen, to_embed, request, tokens=cost)
-    return Answer(ENCODE(kind.shape(reply, body)), headers=truncation_header(reply.truncated))
+    return Answer(ENCODE(kind.shape(reply, body)), headers=tei_headers(reply))
 
 
 def of_length_one(vector: list[float]) -> list[float]:

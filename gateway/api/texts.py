@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.api import cl100k
 from gateway.api.bodies import invalid, missing, too_many
+from gateway.api.schemas import TextObject
 
 MAX_LABELS = 500
 """Of one request; nodes take no more."""
@@ -25,7 +26,11 @@ async def texts_of(source: str | list[Any] | None, max_inputs: int | None, field
         return [await asyncio.to_thread(cl100k.decode, source)]
     if max_inputs is not None and len(source) > max_inputs:
         raise too_many(field, max_inputs, len(source))
-    return source if kind is str else await asyncio.to_thread(_decode_each, source)
+    if kind is str:
+        return source
+    if kind is TextObject:
+        return [item.text for item in source]
+    return await asyncio.to_thread(_decode_each, source)
 
 
 def _decode_each(arrays: list[list[int]]) -> list[str]:

@@ -197,6 +197,35 @@ def test_teis_wire(http, asked):
     assert {item["index"]: item["score"] for item in ranked} == pytest.approx(dict(enumerate(scores)), abs=TOLERANCE)
 
 
+def test_teis_tokens_are_those_that_are_counted(http):
+    texts = ["w5 é w6", "w20"]
+    shown = done(http.post("/tokenize", json={"inputs": texts}))
+    counted = done(http.post("/v1/embeddings", json={"input": texts, "model": "dense"}))["usage"]["total_tokens"]
+    assert sum(map(len, shown)) == counted
+    for text, tokens in zip(texts, shown, strict=True):
+        assert all(text[one["start"] : one["stop"]] == one["text"] for one in tokens if not one["special"])
+        assert [one["special"] for one in (tokens[0], tokens[-1])] == [True, True]
+
+
+def test_teis_predictions_are_those_of_the_models_own_labels(http):
+    predicted = done(http.post("/predict", json={"inputs": [[text] for text in SOME], "model": "classifier"}))
+    classified = done(http.post("/v1/classify", json={"input": SOME, "model": "classifier"}))["data"]
+    for found, one in zip(predicted, classified, strict=True):
+        assert {fit["label"]: fit["score"] for fit in found} == pytest.approx(
+            {fit["label"]: fit["score"] for fit in one["predictions"]}
+        )
+    assert done(http.get("/info"))["model_id"] == "dense"
+    labels = done(http.get("/info", params={"model": "classifier"}))["model_type"]["classifier"]["label2id"]
+    assert set(labels) == {fit["label"] for fit in predicted[0]}
+
+
+def test_azures_client_names_the_model_in_the_path(fleet, asked):
+    expected = vectors(truth(asked, "dense", "EmbedRequest", input_type=None, dimensions=None, prompt_name=None))
+    with openai.AzureOpenAI(azure_endpoint=fleet.url, api_key=fleet.api_key, api_version="2024-10-21") as client:
+        reply = client.embeddings.create(model="dense", input=SOME)
+    assert np.allclose([item.embedding for item in reply.data], expected, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "able"),
     [

@@ -7,8 +7,8 @@ import msgspec
 
 from gateway.api.admin.operation import PREFIX, Operation
 from gateway.api.admin.words import PARAMETERS, Text
-from gateway.api.openapi import VERSION
 from gateway.errors import ErrorBody
+from gateway.version import VERSION
 
 REF = "#/components/schemas/{name}"
 DESCRIPTION = """

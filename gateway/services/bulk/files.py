@@ -77,7 +77,7 @@ async def _show(database: Database, storage: FileStorage, part: FilePart) -> Non
         shown = await bulk_rows.show_upload(session, part)
     if not shown:  # the sweeper was here, perhaps before the bytes
         await storage.delete([part.key])
-        raise Unavailable("The upload took too long; please try again.", code="upload_expired")
+        raise Unavailable("The upload took too long; please try again.", code="upload_expired", retry_after=1.0)
 
 
 async def lock_tenant(session: AsyncSession, tenant_id: str) -> None:

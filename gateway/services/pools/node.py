@@ -16,13 +16,15 @@ from gateway.engine_client import (
     RerankReply,
     RerankRequest,
     Tier,
+    TokenizeReply,
+    TokenizeRequest,
 )
 from policies.breaker import Breaker
 from policies.fleet import NodeFacts
 from policies.health import Health
 
-Work = TypeVar("Work", EmbedRequest, RerankRequest, ClassifyRequest, ExtractRequest)
-Reply = TypeVar("Reply", EmbedReply, RerankReply, ClassifyReply, ExtractReply)
+Work = TypeVar("Work", EmbedRequest, RerankRequest, ClassifyRequest, ExtractRequest, TokenizeRequest)
+Reply = TypeVar("Reply", EmbedReply, RerankReply, ClassifyReply, ExtractReply, TokenizeReply)
 
 
 class NodeClient(Protocol):
@@ -43,6 +45,9 @@ class NodeClient(Protocol):
 
     async def extract(self, address: str, request: ExtractRequest, patience: float, /) -> ExtractReply:
         """The spans that labels fit."""
+
+    async def tokenize(self, address: str, request: TokenizeRequest, patience: float, /) -> TokenizeReply:
+        """The tokens of each input."""
 
     async def status(self, address: str, patience: float, /) -> NodeStatus:
         """What the node holds and how busy it is."""
@@ -71,6 +76,11 @@ def to_classify(client: NodeClient) -> Ask[ClassifyRequest, ClassifyReply]:
 def to_extract(client: NodeClient) -> Ask[ExtractRequest, ExtractReply]:
     """An operation."""
     return client.extract
+
+
+def to_tokenize(client: NodeClient) -> Ask[TokenizeRequest, TokenizeReply]:
+    """An operation."""
+    return client.tokenize
 
 
 class Member(NamedTuple):

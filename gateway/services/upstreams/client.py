@@ -18,6 +18,8 @@ from gateway.engine_client import (
     RerankReply,
     RerankRequest,
     Timings,
+    TokenizeReply,
+    TokenizeRequest,
 )
 from gateway.errors import EngineGone, GatewayError, RequestError, UpstreamRefuses
 from gateway.services.snapshot.entries import UpstreamEntry
@@ -92,6 +94,10 @@ class UpstreamClient:
     async def extract(self, _address: str, _request: ExtractRequest, _patience: float, /) -> ExtractReply:
         """Not on these wires."""
         raise _unsupported("extract")
+
+    async def tokenize(self, _address: str, _request: TokenizeRequest, _patience: float, /) -> TokenizeReply:
+        """Not by what is known of these wires."""
+        raise _unsupported("tokenize")
 
     async def complete(self, path: str, body: bytes, patience: float) -> bytes:
         """Have text generated, and wait for all of it: `/chat/completions` or `/completions`."""

@@ -25,7 +25,6 @@ def test_every_path_gives_the_superset_best_first(gateway_under_test, caller, pa
         "tokens": {"input_tokens": 16},
     }
     assert body["id"] == reply.headers["x-request-id"]
-    assert "data" not in body
     assert not any("document" in result for result in body["results"])
 
 
@@ -45,10 +44,41 @@ def test_the_best_so_many_are_given(gateway_under_test, caller, limit, expected)
     assert [result["index"] for result in results] == [1, 2, 0][:expected]
 
 
-@pytest.mark.parametrize("marker", [{"top_k": 2}, {"truncation": True}])
-def test_voyages_client_finds_its_data(gateway_under_test, caller, marker):
+@pytest.mark.parametrize("marker", [{"top_k": 2}, {"truncation": True}, {}])
+def test_voyages_clients_find_their_data(gateway_under_test, caller, marker):
     body = gateway_under_test.post("/v1/rerank", caller, json=BODY | marker).json()
     assert body["data"] == body["results"]
+
+
+def test_the_others_are_not_sent_everything_twice(gateway_under_test, caller):
+    assert "data" not in gateway_under_test.post("/v1/rerank", caller, json=BODY | {"top_n": 2}).json()
+
+
+def test_documents_come_back_as_texts_to_litellms_client_of_infinity(gateway_under_test, caller):
+    sent = BODY | {"return_documents": True, "top_n": 2}
+    results = gateway_under_test.post("/infinity/rerank", caller, json=sent).json()["results"]
+    assert [result["document"] for result in results] == ["red fish", "red bird"]
+    sent = BODY | {"return_documents": False}
+    assert "document" not in gateway_under_test.post("/infinity/rerank", caller, json=sent).json()["results"][0]
+
+
+def test_weaviates_own_reranker_finds_its_scores(gateway_under_test, caller):
+    reply = gateway_under_test.post("/rerank", caller, json=BODY | {"property": ""})
+    assert reply.json() == {
+        "query": "red fish",
+        "scores": [
+            {"document": "red fish", "score": 1.0},
+            {"document": "red bird", "score": 1 / 3},
+            {"document": "blue bird", "score": 0.0},
+        ],
+    }
+    refused = gateway_under_test.post("/rerank", caller, json=BODY | {"property": "", "documents": 7})
+    assert isinstance(refused.json()["error"], str)
+
+
+def test_a_picture_is_no_text(gateway_under_test, caller):
+    reply = gateway_under_test.post("/v1/rerank", caller, json=BODY | {"documents": [{"image": "https://example.com"}]})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "documents")
 
 
 def test_documents_come_back_as_objects_when_asked_for(gateway_under_test, caller):
@@ -81,6 +111,13 @@ def test_texts_get_teis_bare_list(gateway_under_test, caller):
     assert all(set(rank) == {"index", "score"} for rank in reply.json())
     with_text = gateway_under_test.post("/rerank", caller, json=sent | {"return_text": True}).json()
     assert [rank["text"] for rank in with_text] == ["red fish", "blue bird"]
+
+
+def test_teis_wire_says_in_a_header_what_it_took(gateway_under_test, caller):
+    sent = {"query": "red fish", "texts": ["blue bird", "red fish"]}
+    assert gateway_under_test.post("/rerank", caller, json=sent).headers["x-compute-tokens"] == "12"
+    assert gateway_under_test.post("/embed", caller, json={"inputs": "a b"}).headers["x-compute-tokens"] == "4"
+    assert gateway_under_test.post("/predict", caller, json={"inputs": "a b"}).headers["x-compute-tokens"] == "4"
 
 
 def test_teis_errors_have_teis_shape(gateway_under_test, caller):
