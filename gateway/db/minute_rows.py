@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, select, tuple_
+from sqlalchemy import Row, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -24,14 +24,22 @@ async def add_to_minutes(session: AsyncSession, rows: Sequence[Mapping[str, Any]
 
 
 async def minutes_between(session: AsyncSession, start: datetime, end: datetime) -> Sequence[Row[Any]]:
-    """The sums of the minutes that begin in [start, end), oldest first: plain rows, of which there are a thousand."""
-    minute = col(UsageMinute.minute)
-    lane, bucket = col(UsageMinute.lane), col(UsageMinute.bucket)
-    chosen = select(minute, lane, bucket, *(getattr(UsageMinute, name) for name in COUNTED))
-    rows: Sequence[Row[Any]] = (
-        await session.execute(chosen.where(minute >= start, minute < end).order_by(minute, lane, bucket))
-    ).all()
-    return rows
+    """The minutes that begin in [start, end), oldest first: minute, lane and `COUNTED`."""
+    minute, lane = col(UsageMinute.minute), col(UsageMinute.lane)
+    sums = (func.sum(getattr(UsageMinute, name)).label(name) for name in COUNTED)
+    chosen = select(minute, lane, *sums).where(minute >= start, minute < end)
+    return (await session.execute(chosen.group_by(minute, lane).order_by(minute, lane))).all()
+
+
+async def buckets_between(
+    session: AsyncSession, start: datetime, end: datetime, lane: str
+) -> Sequence[Row[datetime, int, int]]:
+    """Minute, bucket and requests of one lane, in this order, but what was not admitted."""
+    minute, bucket = col(UsageMinute.minute), col(UsageMinute.bucket)
+    chosen = select(minute, bucket, col(UsageMinute.requests)).where(
+        minute >= start, minute < end, col(UsageMinute.lane) == lane, bucket >= 0
+    )
+    return (await session.execute(chosen.order_by(minute, bucket))).all()
 
 
 async def forget_minutes(session: AsyncSession, before: datetime) -> None:
