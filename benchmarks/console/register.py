@@ -1,7 +1,7 @@
 """The policies of a large fleet as rows: tenants with keys, limits and allowlists, models, the audit log."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -37,7 +37,7 @@ Rows = Iterator[dict[str, Any]]
 
 async def fill_register(database: Database, size: Size, now: datetime) -> None:
     """Write all of it into an empty database."""
-    kinds = (
+    kinds: Sequence[tuple[Any, Rows]] = (
         (tables.Model, _models(size, now)),
         (tables.ModelAlias, _model_aliases(size)),
         (tables.Upstream, _upstreams(now)),
@@ -55,7 +55,7 @@ async def fill_register(database: Database, size: Size, now: datetime) -> None:
         async with database.transaction() as session:
             connection = await session.connection()
             while batch := list(islice(rows, BATCH)):
-                await connection.execute(insert(table.__table__), batch)  # type: ignore[attr-defined]
+                await connection.execute(insert(table.__table__), batch)
     async with database.transaction() as session:
         await create_operator(session, Actor("benchmarks", "here"), OPERATOR, password=PASSWORD)
 
