@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gateway.db.tables import UsageMinute
-from gateway.db.upserts import insert_into
+from gateway.db.upserts import adding_to
 
 COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "latency_ms", "upstream_ms")
 
@@ -17,10 +17,7 @@ COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "latency_ms", "u
 async def add_to_minutes(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the sums. All gateways must name the rows in the order of their keys, and after those of the hours."""
     table = UsageMinute.__table__  # type: ignore[attr-defined]
-    insert = insert_into(session, table)
-    added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
-    upsert = insert.on_conflict_do_update(index_elements=["minute", "lane", "bucket"], set_=added)
-    await (await session.connection()).execute(upsert, list(rows))
+    await (await session.connection()).execute(adding_to(session, table, COUNTED), list(rows))
 
 
 async def minutes_between(session: AsyncSession, start: datetime, end: datetime) -> Sequence[Row[Any]]:

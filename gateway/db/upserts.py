@@ -1,5 +1,7 @@
 """INSERT with an answer to conflicts: the same words on SQLite and PostgreSQL, each by its own dialect."""
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -8,5 +10,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 def insert_into(session: AsyncSession, table: Any) -> Any:
     """The dialect's own INSERT into `table`."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return insert(table)
+    return _insert(session.get_bind().dialect.name)(table)
+
+
+def adding_to(session: AsyncSession, table: Any, counted: Sequence[str], last: str | None = None) -> Any:
+    """INSERT rows of numbers, or add them to those that are there; `last` is a column that takes what came last."""
+    return _adding(session.get_bind().dialect.name, table, tuple(counted), last)
+
+
+@cache
+def _adding(dialect: str, table: Any, counted: Sequence[str], last: str | None) -> Any:
+    """Made once: putting it together takes as long as sending it."""
+    insert = _insert(dialect)(table)
+    changed = {name: table.c[name] + insert.excluded[name] for name in counted}
+    if last is not None:
+        changed[last] = insert.excluded[last]
+    return insert.on_conflict_do_update(index_elements=[column.name for column in table.primary_key], set_=changed)
+
+
+def _insert(dialect: str) -> Any:
+    return postgresql.insert if dialect == "postgresql" else sqlite.insert

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gateway.db.tables import ApiKey, UsageDay, UsageHour, UsageRecord, UsageTotal
-from gateway.db.upserts import insert_into
+from gateway.db.upserts import adding_to, insert_into
 
 COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "bytes_in", "bytes_out", "latency_ms", "upstream_ms")
 
@@ -38,13 +38,8 @@ async def add_to_totals(session: AsyncSession, rows: Sequence[Mapping[str, Any]]
 
 
 async def _add(session: AsyncSession, kind: Any, rows: Sequence[Mapping[str, Any]], last: str) -> None:
-    """Add numbers to rows, or make them; `last` is the column that takes what came last."""
-    table = kind.__table__
-    insert = insert_into(session, table)
-    added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
-    keys = [column.name for column in table.primary_key]
-    upsert = insert.on_conflict_do_update(index_elements=keys, set_={**added, last: insert.excluded[last]})
-    await (await session.connection()).execute(upsert, list(rows))
+    statement = adding_to(session, kind.__table__, COUNTED, last)
+    await (await session.connection()).execute(statement, list(rows))
 
 
 async def delete_usage(session: AsyncSession, tenant_id: str, ids: Sequence[UUID]) -> None:
