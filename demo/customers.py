@@ -127,7 +127,7 @@ async def limit_nearly_spent(database: Database, registered: Registered) -> None
     async with database.transaction() as session:
         tenant = registered.tenants["Zenith"]
         used = await summarize_usage(session, tenant, start=month, end=now, by="model")
-        amount = int(sum(row.tokens for row in used) * 1.08) // 100_000 * 100_000
+        amount = sum(row.tokens for row in used) * 27 // 25
         await quotas.set_quota(session, ADA, tenant, {"tokens_per_month": max(amount, 100_000)})
 
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 from admin_ui.app import PAGES
 from admin_ui.navigation import PREFIX
 from benchmarks.served import starter_folder
+from demo.customers import PASSWORD
 
 NO_PAGES = frozenset(
     {
@@ -113,7 +114,7 @@ def _lose_the_session(page: Page) -> None:
 def _come_back(page: Page) -> None:
     _lose_the_session(page)
     page.get_by_label("Operator").fill("ada")
-    page.get_by_label("Password").fill("herring swim in shoals")
+    page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 

@@ -1,26 +1,23 @@
 """The demo's fleet and its gateway in one process: real services on a real database, and nodes that pretend."""
 
 import asyncio
-import contextlib
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-import httpx
 import msgspec
 import structlog
 
 from benchmarks import fake_engine
+from demo.callers import keep_asking
 from demo.customers import (
     NORTHWIND,
-    RERANKS,
     Registered,
     limit_nearly_spent,
     register_customers,
@@ -39,8 +36,6 @@ from shoal.gateway_process import serve_alone
 
 TICK = 2.0
 """Seconds between two entries into the books."""
-AT_ONCE = 9
-"""Requests of the bulk lane that are under way at one time."""
 SETTLED = 3.0
 """Seconds after which everything has been seen once."""
 
@@ -123,7 +118,7 @@ async def _serve(port: int, folder: Path, *, empty: bool) -> None:
                 if not empty:
                     group.create_task(_keep_books(books))
                     group.create_task(_leave(nodes))
-                    group.create_task(_ask(url, registered))
+                    group.create_task(keep_asking(url, registered))
 
         await serve_alone(settings, sock, process.StopSignal(), session_key=secret, beside=beside)
 
@@ -177,30 +172,3 @@ async def _leave(nodes: Sequence[Running]) -> None:
         if one.node.spec.leaves:
             one.node.gone = True
             one.server.close()
-
-
-async def _ask(url: str, registered: Registered) -> None:
-    """Real requests: of the bulk lane, so that something is under way, and of tenants who are near a limit."""
-    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client, asyncio.TaskGroup() as group:
-
-        async def ask(tenant: str, key: str, path: str, body: Mapping[str, object]) -> None:
-            authorization = {"authorization": f"Bearer {registered.secrets[tenant, key]}"}
-            with contextlib.suppress(httpx.TransportError):  # the demo ends
-                await client.post(path, json=body, headers=authorization)
-
-        async def embed(tenant: str, key: str, model: str, pause: float) -> None:
-            while True:
-                await ask(tenant, key, "/v1/embeddings", {"model": model, "input": ["Small fish swim in shoals."]})
-                await asyncio.sleep(pause)
-
-        async def rerank() -> None:
-            body = {"model": "rerank", "query": "Who swims?", "documents": ["Small fish swim.", "Cats sleep."]}
-            for begun in count():
-                await ask(NORTHWIND, "production", "/v1/rerank", body)
-                await asyncio.sleep(60 / RERANKS if begun > RERANKS * 0.7 else 0)
-
-        for place in range(AT_ONCE):
-            model = "intfloat/multilingual-e5-large" if place % 3 else "intfloat/e5-base-v2"
-            group.create_task(embed("Nightly Index", "batch", model, 0.05))
-        group.create_task(embed("Zenith", "pilot", "BAAI/bge-m3", 2.0))
-        group.create_task(rerank())

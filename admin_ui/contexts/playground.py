@@ -109,6 +109,9 @@ class PlaygroundPage:
     form: Form
     keys: Sequence[tuple[str, str]]
     models: Sequence[tuple[str, str]]
+    """The first of those that can do it."""
+    more_models: int
+    """Besides those: where there are any, names are typed."""
     kinds: Sequence[tuple[str, str]]
     works: bool
     """Whether there is an API to ask in this process."""

@@ -25,7 +25,7 @@ from admin_ui.heads import tenant_url
 from admin_ui.model_work import ModelWork, Working
 from admin_ui.models import HERE, model_url
 from admin_ui.orders import DOING
-from admin_ui.paging import address, page_of
+from admin_ui.paging import PAGE, address, page_of
 from admin_ui.placement import places, whereabouts
 from admin_ui.visit import Answer, Visit, Visiting
 from gateway.errors import Conflict
@@ -206,11 +206,13 @@ async def _order(visit: Visit, work: ModelWork, verb: Verb, name: str) -> Answer
 
 
 async def _lines(visit: Visit) -> ModelsPart:
-    q = visit.query.get("q", "").strip()
+    q, after = visit.query.get("q", "").strip(), visit.query.get("after", "")
     async with visit.reading() as session:
-        every = await list_models(session)
-    wanted = [model for model in every if not q or _matches(model, q.lower())]
-    rest = [model for model in wanted if model.id > visit.query.get("after", "")]
+        if q:
+            every = sorted(await list_models(session), key=lambda model: model.id)  # as `after` is compared
+            rest = [model for model in every if model.id > after and _matches(model, q.lower())]
+        else:
+            rest = list(await list_models(session, after=after if after.isprintable() else "", limit=PAGE + 1))
     shown, pager = page_of(rest, HERE, visit.query, position=lambda model: model.id)
     pools = pools_of(visit)
     upstreams = visit.services.feed.current.upstreams

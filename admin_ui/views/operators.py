@@ -64,7 +64,7 @@ async def show_operators(visit: Visiting) -> Answer:
             tokens=working.get(one.name, 0),
             you=one.name == visit.operator.name,
         )
-        for one in found
+        for one in sorted(found, key=lambda one: one.name)  # as `after` is compared
         if one.name > after
     ]
     part = q.casefold()

@@ -38,6 +38,8 @@ TASKS: tuple[tuple[Task, str], ...] = (
 TASK_NAMES: tuple[Task, ...] = tuple(name for name, _ in TASKS)
 NO_KEY = "The tenant itself: its models and limits"
 MOST_KEYS = 200
+MOST_MODELS = 100
+"""That are listed to choose from."""
 
 MaybeAsks = NamedDependency[SkipValidation[AsksApi | None]]
 
@@ -102,6 +104,7 @@ async def _show(
         keys = await list_keys(session, found.id)
         grants = await list_grants(session, found.id)
     here = tenant_url(found.id, "/playground")
+    models = _models(visit, [grant for grant in grants if grant.key_id is None], task)
     page = PlaygroundPage(
         head=head_of(visit, found, "/playground"),
         here=here,
@@ -109,7 +112,8 @@ async def _show(
         tasks=[Tab(label, f"{here}?task={name}", name == task) for name, label in TASKS],
         form=form,
         keys=(("", NO_KEY), *((key.id, f"{key.name} (sk-shoal-{key.id}-…)") for key in _working(keys)[:MOST_KEYS])),
-        models=_models(visit, [grant for grant in grants if grant.key_id is None], task),
+        models=models[:MOST_MODELS],
+        more_models=max(len(models) - MOST_MODELS, 0),
         kinds=KINDS,
         works=works,
         outcome=outcome,

@@ -19,6 +19,8 @@ from gateway.services.usage.event import UsageEvent
 from gateway.services.usage.minutes import sums_by_minute
 
 FAILED = 503
+AT_ONCE = 100_000
+"""Rows of hours whose records SQLite writes in one transaction: its log would be as large as all of them."""
 RECORD = (
     "id, time, tenant_id, tenant_name, key_id, model, revision, endpoint, lane, status, inputs, tokens, bytes_in, "
     "bytes_out, latency_ms, upstream_ms, request_id"
@@ -77,24 +79,24 @@ class SqliteBulk:
     async def settle(self) -> None:
         """SQLite does so for nobody."""
 
-    async def _run(self, *statements: str) -> None:
-        with closing(self._open()) as connection, connection:
-            for statement in statements:
-                connection.execute(statement)
-
     async def records(self, now: datetime) -> None:
         """Numbered by the row of their hour, so that the index of ids grows at its end."""
-        hour = f"{now:%Y-%m-%d %H:00:00.000000}"
-        gone = now.minute * 60 + now.second
+        hour, gone = f"{now:%Y-%m-%d %H:00:00.000000}", now.minute * 60 + now.second
         second = f"(2 * n.i + 1) * CASE WHEN h.hour = '{hour}' THEN {gone} ELSE 3600 END / (2 * h.requests)"
-        await self._run(
-            "CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < "
-            "(SELECT max(requests) FROM usage_hour)) SELECT i FROM n",
-            "CREATE UNIQUE INDEX n_i ON n (i)",
-            f"INSERT INTO usage_record ({RECORD}) SELECT printf('%032x', h.rowid * 1048576 + n.i), "  # noqa: S608
-            f"substr(h.hour, 1, 14) || printf('%02d:%02d.000000', {second} / 60, {second} % 60), {OF_ITS_HOUR} "
-            "FROM usage_hour h CROSS JOIN n WHERE n.i < h.requests",
-        )
+        with closing(self._open()) as connection:
+            most, last = connection.execute("SELECT max(requests), max(rowid) FROM usage_hour").fetchone()
+            connection.execute("CREATE TEMP TABLE n (i INTEGER PRIMARY KEY)")
+            connection.executemany("INSERT INTO n VALUES (?)", ((place,) for place in range(most)))
+            for start in range(0, last + 1, AT_ONCE):
+                with connection:
+                    connection.execute(
+                        f"INSERT INTO usage_record ({RECORD}) "  # noqa: S608 (words of ours)
+                        "SELECT printf('%032x', h.rowid * 1048576 + n.i), substr(h.hour, 1, 14) || "
+                        f"printf('%02d:%02d.000000', {second} / 60, {second} % 60), {OF_ITS_HOUR} "
+                        "FROM usage_hour h CROSS JOIN n "
+                        "WHERE h.rowid >= ? AND h.rowid < ? AND n.i < h.requests",
+                        (start, start + AT_ONCE),
+                    )
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(str(self._file))

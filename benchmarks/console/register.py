@@ -1,14 +1,14 @@
 """The policies of a large fleet as rows: tenants with keys, limits and allowlists, models, the audit log."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import insert
 
-from benchmarks.console.size import KINDS, Size, key_id, model_id, pool_of, tenant_name
+from benchmarks.console.size import KINDS, Size, key_id, model_id, pool_of, tenant_id, tenant_name
 from gateway.db import tables
 from gateway.db.session import Database
 from gateway.services.access.operators import create_operator
@@ -37,7 +37,7 @@ Rows = Iterator[dict[str, Any]]
 
 async def fill_register(database: Database, size: Size, now: datetime) -> None:
     """Write all of it into an empty database."""
-    kinds = (
+    kinds: Sequence[tuple[Any, Rows]] = (
         (tables.Model, _models(size, now)),
         (tables.ModelAlias, _model_aliases(size)),
         (tables.Upstream, _upstreams(now)),
@@ -53,8 +53,9 @@ async def fill_register(database: Database, size: Size, now: datetime) -> None:
     )
     for table, rows in kinds:
         async with database.transaction() as session:
+            connection = await session.connection()
             while batch := list(islice(rows, BATCH)):
-                await session.execute(insert(table), batch)
+                await connection.execute(insert(table.__table__), batch)
     async with database.transaction() as session:
         await create_operator(session, Actor("benchmarks", "here"), OPERATOR, password=PASSWORD)
 
@@ -162,7 +163,7 @@ def _operators(size: Size, now: datetime) -> Rows:
             "name": f"operator-{number:04d}",
             "password_hash": "!",
             "role": "tenant_admin",
-            "tenant_id": size.tenant_ids[number],
+            "tenant_id": tenant_id(number),
             "created_at": now,
         }
 
@@ -175,7 +176,7 @@ def _events(size: Size, now: datetime) -> Rows:
     chance = random.Random(7)
     for number in range(size.events):
         tenant = chance.randrange(size.tenants)
-        id_, action = size.tenant_ids[tenant], ACTIONS[number % len(ACTIONS)]
+        id_, action = tenant_id(tenant), ACTIONS[number % len(ACTIONS)]
         yield {
             "time": now - timedelta(days=size.days) * (1 - number / size.events),
             "actor": f"operator-{chance.randrange(30):04d}",

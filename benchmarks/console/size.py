@@ -30,7 +30,7 @@ class Size:
     @property
     def tenant_ids(self) -> Sequence[str]:
         """The ids."""
-        return [f"tn_{number:012d}" for number in range(self.tenants)]
+        return [tenant_id(number) for number in range(self.tenants)]
 
     @property
     def model_ids(self) -> Sequence[str]:
@@ -40,6 +40,11 @@ class Size:
 
 SMALL = Size(tenants=300, models=50, nodes=10, records=20_000, events=3000)
 """Enough that whatever grows with the number of things is seen to grow."""
+
+
+def tenant_id(number: int) -> str:
+    """Of a tenant."""
+    return f"tn_{number:012d}"
 
 
 def tenant_name(number: int) -> str:

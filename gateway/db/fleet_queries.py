@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from gateway.db.tables import ApiKey, BudgetNotice, UsageHour, UsageTotal
+from gateway.db.tables import ApiKey, BudgetNotice, Tenant, TenantAlias, UsageHour, UsageTotal
 
 
 async def budget_notices(session: AsyncSession, month: str, *, limit: int) -> Sequence[BudgetNotice]:
@@ -41,6 +41,13 @@ async def anything_used(session: AsyncSession) -> bool:
     """Whether any tenant ever asked for anything."""
     days = select(col(UsageTotal.start)).where(col(UsageTotal.kind) == "day").limit(1)
     return (await session.scalars(days)).first() is not None
+
+
+async def tenant_aliases_of(session: AsyncSession, model_id: str) -> Sequence[tuple[str, TenantAlias]]:
+    """What tenants call a model by names of their own, with the tenants' names, by these: for operators."""
+    chosen = select(col(Tenant.name), TenantAlias).join(Tenant, col(Tenant.id) == col(TenantAlias.tenant_id))
+    chosen = chosen.where(col(TenantAlias.model_id) == model_id).order_by(col(Tenant.name), col(TenantAlias.alias))
+    return [(row[0], row[1]) for row in await session.execute(chosen)]
 
 
 async def key_names(session: AsyncSession, key_ids: Sequence[str]) -> Mapping[str, str]:

@@ -2,33 +2,41 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, delete, select, tuple_
+from sqlalchemy import Row, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gateway.db.tables import UsageMinute
-from gateway.db.upserts import dialect_of, insert_of
+from gateway.db.upserts import adding_to
 
 COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "latency_ms", "upstream_ms")
 
 
 async def add_to_minutes(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the sums. All gateways must name the rows in the order of their keys, and after those of the hours."""
-    await (await session.connection()).execute(_add_to_minutes(dialect_of(session)), list(rows))
+    table = UsageMinute.__table__  # type: ignore[attr-defined]
+    await (await session.connection()).execute(adding_to(session, table, COUNTED), list(rows))
 
 
 async def minutes_between(session: AsyncSession, start: datetime, end: datetime) -> Sequence[Row[Any]]:
-    """The sums of the minutes that begin in [start, end), oldest first: plain rows, of which there are a thousand."""
-    minute = col(UsageMinute.minute)
-    lane, bucket = col(UsageMinute.lane), col(UsageMinute.bucket)
-    chosen = select(minute, lane, bucket, *(getattr(UsageMinute, name) for name in COUNTED))
-    rows: Sequence[Row[Any]] = (
-        await session.execute(chosen.where(minute >= start, minute < end).order_by(minute, lane, bucket))
-    ).all()
-    return rows
+    """The minutes that begin in [start, end), oldest first: minute, lane and `COUNTED`."""
+    minute, lane = col(UsageMinute.minute), col(UsageMinute.lane)
+    sums = (func.sum(getattr(UsageMinute, name)).label(name) for name in COUNTED)
+    chosen = select(minute, lane, *sums).where(minute >= start, minute < end)
+    return (await session.execute(chosen.group_by(minute, lane).order_by(minute, lane))).all()
+
+
+async def buckets_between(
+    session: AsyncSession, start: datetime, end: datetime, lane: str
+) -> Sequence[Row[datetime, int, int]]:
+    """Minute, bucket and requests of one lane, in this order, but what was not admitted."""
+    minute, bucket = col(UsageMinute.minute), col(UsageMinute.bucket)
+    chosen = select(minute, bucket, col(UsageMinute.requests)).where(
+        minute >= start, minute < end, col(UsageMinute.lane) == lane, bucket >= 0
+    )
+    return (await session.execute(chosen.order_by(minute, bucket))).all()
 
 
 async def forget_minutes(session: AsyncSession, before: datetime) -> None:
@@ -36,12 +44,3 @@ async def forget_minutes(session: AsyncSession, before: datetime) -> None:
     key = (col(UsageMinute.minute), col(UsageMinute.lane), col(UsageMinute.bucket))
     old = select(*key).where(col(UsageMinute.minute) < before).with_for_update(skip_locked=True)
     await session.execute(delete(UsageMinute).where(tuple_(*key).in_(old)))
-
-
-@cache
-def _add_to_minutes(dialect: str) -> Any:
-    """Made once: to make a statement takes as long as to carry it out."""
-    table = UsageMinute.__table__  # type: ignore[attr-defined]
-    insert = insert_of(dialect, table)
-    added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
-    return insert.on_conflict_do_update(index_elements=["minute", "lane", "bucket"], set_=added)

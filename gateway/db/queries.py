@@ -117,13 +117,6 @@ async def tenant_alias(session: AsyncSession, tenant_id: str, alias: str) -> Ten
     return await session.get(TenantAlias, (tenant_id, alias))
 
 
-async def tenant_aliases_of(session: AsyncSession, model_id: str) -> Sequence[tuple[str, TenantAlias]]:
-    """What tenants call a model by names of their own, with the tenants' names, by these: for operators."""
-    chosen = select(col(Tenant.name), TenantAlias).join(Tenant, col(Tenant.id) == col(TenantAlias.tenant_id))
-    chosen = chosen.where(col(TenantAlias.model_id) == model_id).order_by(col(Tenant.name), col(TenantAlias.alias))
-    return [(row[0], row[1]) for row in await session.execute(chosen)]
-
-
 async def tenants_with_alias_of(session: AsyncSession, model_id: str) -> Sequence[str]:
     """Ids of the tenants that have a name of their own for a model: for operators, who may remove it."""
     chosen = select(col(TenantAlias.tenant_id)).where(col(TenantAlias.model_id) == model_id).distinct()
@@ -136,9 +129,10 @@ async def tenant_names(session: AsyncSession, ids: Sequence[str]) -> Mapping[str
     return {row[0]: row[1] for row in await session.execute(chosen)}
 
 
-async def models(session: AsyncSession) -> Sequence[Model]:
-    """Every registered model, by id."""
-    return (await session.scalars(select(Model).order_by(col(Model.id)))).all()
+async def models(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[Model]:
+    """Registered models by id: all of them, or so many of those behind the id `after`."""
+    chosen = select(Model).where(col(Model.id) > after).order_by(col(Model.id)).limit(limit)
+    return (await session.scalars(chosen)).all()
 
 
 async def model(session: AsyncSession, name: str) -> Model | None:
@@ -149,9 +143,12 @@ async def model(session: AsyncSession, name: str) -> Model | None:
     ).one_or_none()
 
 
-async def aliases(session: AsyncSession) -> Sequence[ModelAlias]:
-    """Every alias of every model."""
-    return (await session.scalars(select(ModelAlias).order_by(col(ModelAlias.alias)))).all()
+async def aliases(session: AsyncSession, model_ids: Sequence[str] | None = None) -> Sequence[ModelAlias]:
+    """Every alias of these models, or of all."""
+    chosen = select(ModelAlias).order_by(col(ModelAlias.alias))
+    if model_ids is not None:
+        chosen = chosen.where(col(ModelAlias.model_id).in_(model_ids))
+    return (await session.scalars(chosen)).all()
 
 
 async def aliases_of(session: AsyncSession, model_id: str) -> Sequence[str]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from gateway.db.tables import ApiKey, UsageDay, UsageHour, UsageRecord, UsageTotal
-from gateway.db.upserts import dialect_of, insert_of
+from gateway.db.upserts import adding_to, dialect_of, insert_of
 
 COUNTED = ("requests", "failed", "refused", "inputs", "tokens", "bytes_in", "bytes_out", "latency_ms", "upstream_ms")
 
@@ -24,17 +24,22 @@ async def insert_usage(session: AsyncSession, records: Sequence[Mapping[str, Any
 
 async def add_to_hours(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the sums per hour. All gateways must name the rows in the order of their keys, or they lock each other."""
-    await (await session.connection()).execute(_add_to(UsageHour, dialect_of(session)), list(rows))
+    await _add(session, UsageHour, rows, "tenant_name")
 
 
 async def add_to_days(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """The same for the sums per day, after those per hour."""
-    await (await session.connection()).execute(_add_to(UsageDay, dialect_of(session)), list(rows))
+    await _add(session, UsageDay, rows, "tenant_name")
 
 
 async def add_to_totals(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """The same for the sums over all tenants, after those per day."""
-    await (await session.connection()).execute(_add_to(UsageTotal, dialect_of(session)), list(rows))
+    await _add(session, UsageTotal, rows, "owner_name")
+
+
+async def _add(session: AsyncSession, kind: Any, rows: Sequence[Mapping[str, Any]], last: str) -> None:
+    statement = adding_to(session, kind.__table__, COUNTED, last)
+    await (await session.connection()).execute(statement, list(rows))
 
 
 async def delete_usage(session: AsyncSession, tenant_id: str, ids: Sequence[UUID]) -> None:
@@ -52,21 +57,8 @@ async def touch_keys(session: AsyncSession, uses: Mapping[str, datetime]) -> Non
     await (await session.connection()).execute(touch, [{"key": key, "at": time} for key, time in sorted(uses.items())])
 
 
-# To make a statement takes as long as to carry it out, so each is made once.
-
-
 @cache
 def _insert_new(dialect: str) -> Any:
+    """Made once: putting it together takes as long as sending it."""
     table = UsageRecord.__table__  # type: ignore[attr-defined]
     return insert_of(dialect, table).on_conflict_do_nothing(index_elements=[table.c.id]).returning(table.c.id)
-
-
-@cache
-def _add_to(kind: Any, dialect: str) -> Any:
-    """Add numbers to rows, or make them; a name is what came last."""
-    table = kind.__table__
-    insert = insert_of(dialect, table)
-    added = {name: table.c[name] + insert.excluded[name] for name in COUNTED}
-    named = {column.name: insert.excluded[column.name] for column in table.c if column.name.endswith("_name")}
-    keys = [column.name for column in table.primary_key]
-    return insert.on_conflict_do_update(index_elements=keys, set_={**added, **named})

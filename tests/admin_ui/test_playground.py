@@ -193,6 +193,20 @@ def test_each_task_offers_the_models_that_can_do_it(console) -> None:
     assert "may use no model" in console.client.get(url(console, "/playground", "zenith")).text
 
 
+def test_of_many_models_some_are_listed_and_any_can_be_typed(console, api, make_model) -> None:
+    allow_all(console)
+    many = {f"acme/m{n:04}": make_model(f"acme/m{n:04}") for n in range(2000)}
+    console.services.feed.current = PolicySnapshot(models=many)
+    answer = console.client.get(url(console))
+    assert answer.text.count('<option value="acme/m') == 100
+    assert 'list="model-known"' in answer.text
+    assert "2\N{NARROW NO-BREAK SPACE}000 models can do this" in answer.text
+    assert len(answer.content) < 30_000
+    token = console.become("ada")
+    assert send(console, "/playground", token, **EMBED | {"model": "acme/m1999"}).status_code == 200
+    assert json.loads(api.asked[-1].body)["model"] == "acme/m1999"
+
+
 def test_whoever_only_looks_asks_nothing_and_a_tenants_own_operator_does(console, api) -> None:
     allow_all(console)
     token = console.become("<i>eve")

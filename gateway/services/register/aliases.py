@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.db import queries
+from gateway.db import fleet_queries, queries
 from gateway.db.tables import TenantAlias
 from gateway.errors import NotFound
 from gateway.services.register.audit import Actor, begin_change, record
@@ -76,7 +76,7 @@ async def list_aliases(session: AsyncSession, tenant: str) -> Sequence[AliasInfo
 
 async def aliases_of_model(session: AsyncSession, model_id: str) -> Sequence[tuple[str, AliasInfo]]:
     """What single tenants call a model, with the tenants' names, by these."""
-    return [(name, _info(row)) for name, row in await queries.tenant_aliases_of(session, model_id)]
+    return [(name, _info(row)) for name, row in await fleet_queries.tenant_aliases_of(session, model_id)]
 
 
 async def forget_aliases(session: AsyncSession, actor: Actor, model_id: str) -> None:

@@ -89,12 +89,13 @@ async def add_model(session: AsyncSession, actor: Actor, model: NewModel) -> Mod
     return model_info(row, model.aliases)
 
 
-async def list_models(session: AsyncSession) -> Sequence[ModelInfo]:
-    """Every registered model, by id."""
+async def list_models(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[ModelInfo]:
+    """Registered models by id: all of them, or so many of those behind the id `after`."""
+    rows = await queries.models(session, after=after, limit=limit)
     aliases: dict[str, list[str]] = {}
-    for row in await queries.aliases(session):
-        aliases.setdefault(row.model_id, []).append(row.alias)
-    return [model_info(row, aliases.get(row.id, ())) for row in await queries.models(session)]
+    for alias in await queries.aliases(session, None if limit is None else [row.id for row in rows]):
+        aliases.setdefault(alias.model_id, []).append(alias.alias)
+    return [model_info(row, aliases.get(row.id, ())) for row in rows]
 
 
 async def find_model(session: AsyncSession, name: str) -> ModelInfo:

@@ -67,10 +67,14 @@ def refused_now(counts: Mapping[str, int], now: datetime) -> list[dict[str, Any]
 async def last_minutes(session: AsyncSession, now: datetime, count: int = 60) -> Sequence[Minute]:
     """The last minutes, oldest first and each of them, the one that has just begun included."""
     first = minute_of(now) - timedelta(minutes=count - 1)
-    found: dict[datetime, list[Any]] = {first + timedelta(minutes=place): [] for place in range(count)}
-    for row in await minute_rows.minutes_between(session, first, first + timedelta(minutes=count)):
-        found[row.minute].append(row)
-    return [_minute(start, rows) for start, rows in found.items()]
+    end = first + timedelta(minutes=count)
+    lanes: dict[datetime, list[Any]] = {first + timedelta(minutes=place): [] for place in range(count)}
+    buckets: dict[datetime, dict[int, int]] = {minute: {} for minute in lanes}
+    for row in await minute_rows.minutes_between(session, first, end):
+        lanes[row.minute].append(row)
+    for minute, bucket, requests in await minute_rows.buckets_between(session, first, end, INTERACTIVE):
+        buckets[minute][bucket] = requests
+    return [_minute(start, rows, buckets[start]) for start, rows in lanes.items()]
 
 
 async def forget_old_minutes(database: Database, now: datetime) -> None:
@@ -99,19 +103,17 @@ def minute_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def _minute(start: datetime, rows: Sequence[Any]) -> Minute:
-    direct = [row for row in rows if row.lane == INTERACTIVE and row.bucket != REFUSED]
-    buckets = {row.bucket: row.requests for row in direct}
-    latency = sum(row.latency_ms for row in direct)
+def _minute(start: datetime, lanes: Sequence[Any], buckets: Mapping[int, int]) -> Minute:
+    direct = next((row for row in lanes if row.lane == INTERACTIVE), None)
     return Minute(
         start,
-        requests=sum(row.requests for row in rows),
-        failed=sum(row.failed for row in rows),
-        refused=sum(row.refused for row in rows),
-        tokens=sum(row.tokens for row in rows),
+        requests=sum(int(row.requests) for row in lanes),
+        failed=sum(int(row.failed) for row in lanes),
+        refused=sum(int(row.refused) for row in lanes),
+        tokens=sum(int(row.tokens) for row in lanes),
         median=quantile(buckets, 0.5),
         slow=quantile(buckets, 0.95),
-        upstream=sum(row.upstream_ms for row in direct) / latency if latency else None,
+        upstream=direct.upstream_ms / direct.latency_ms if direct is not None and direct.latency_ms else None,
     )
 
 

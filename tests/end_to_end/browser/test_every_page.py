@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import ConsoleMessage
 
+from demo.browsing import sign_in
 from demo.pages import filled, name_of, routes, shots
 
 NARROW = 400
@@ -13,10 +14,7 @@ ROUTES = [route for route in routes() if any(shot.address == route for shot in s
 def narrow(chromium, place):
     context = chromium.new_context(viewport={"width": NARROW, "height": 800}, reduced_motion="reduce")
     page = context.new_page()
-    page.goto(f"{place.url}/admin/sign-in")
-    page.get_by_label("Operator").fill("ada")
-    page.get_by_label("Password").fill("herring swim in shoals")
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    sign_in(page, place.url, "ada")
     page.get_by_role("heading", name="Overview").wait_for()
     yield page
     context.close()

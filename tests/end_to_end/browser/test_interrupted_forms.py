@@ -3,6 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
+from demo.customers import PASSWORD
+
 
 @pytest.mark.parametrize("scripted", [True, False], ids=["script", "no script"])
 def test_a_session_that_ends_in_mid_form_costs_a_sign_in_and_nothing_else(visitor_of, place, scripted) -> None:
@@ -24,7 +26,7 @@ def test_a_session_that_ends_in_mid_form_costs_a_sign_in_and_nothing_else(visito
     page.get_by_role("button", name="Make the tenant").click()
     expect(page.get_by_role("alert")).to_contain_text("Your session has ended")
     page.get_by_label("Operator").fill("ada")
-    page.get_by_label("Password").fill("herring swim in shoals")
+    page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.locator("main")).to_contain_text(name)
     page.get_by_role("button", name="Send it now").click()
