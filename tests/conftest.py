@@ -19,6 +19,7 @@ import structlog
 
 pytest_plugins = (
     "authorities",
+    "compatibility",
     "secrets_watch",
 )
 
