@@ -8,9 +8,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 NODE   := tests/clients/node
+CLIENTS := $(patsubst tests/clients/%/requirements.txt,.clients/%/.installed,$(wildcard tests/clients/*/requirements.txt))
 ARGS   ?=
 
-.PHONY: run install test check pytest test-servers format bench demo screenshots clean
+.PHONY: run install test check pytest clients compatibility test-servers format bench demo screenshots clean
 
 run: install
 	@exec $(BIN)/shoal serve $(ARGS)
@@ -25,8 +26,12 @@ check: $(VENV)/.test-tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.test-tools $(NODE)/node_modules test-servers
+pytest: $(VENV)/.test-tools clients test-servers
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# What docs/compatibility.md says, found out anew.
+compatibility: $(VENV)/.test-tools clients
+	$(BIN)/python -m pytest --write-compatibility tests/end_to_end/test_clients.py tests/end_to_end/test_client_errors.py
 
 format: $(VENV)/.test-tools
 	$(BIN)/ruff format .
@@ -42,7 +47,7 @@ screenshots: $(VENV)/.test-tools test-servers
 	$(BIN)/python -m demo.screenshots $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(NODE)/node_modules
+	rm -rf $(VENV) .clients $(NODE)/node_modules
 
 # Debian ships Python without the part of venv that brings pip; root may fetch it, others are told what to ask for.
 $(VENV)/bin/python:
@@ -72,7 +77,16 @@ test-servers:
 	@command -v prometheus >/dev/null || .ci/debian-packages prometheus || true
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || .ci/debian-packages chromium || true
 
+# Real clients, whose pins clash with ours or with each other's: each group has an environment of its own.
+clients: $(CLIENTS) $(NODE)/node_modules
+
+.clients/%/.installed: tests/clients/%/requirements.txt | $(VENV)/bin/python
+	@echo "Installing the clients of $< into $(@D)"
+	@$(VENV)/bin/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: --requirement $<
+	@touch $@
+
 $(NODE)/node_modules: $(NODE)/package.json
 	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true
 	@if command -v npm >/dev/null; then cd $(NODE) && npm install --no-package-lock --no-audit --no-fund --loglevel=error && touch node_modules; \
-	else echo "No npm here: the tests of the Node SDK and those by axe-core will be skipped." >&2; fi
+	else echo "No npm here: the tests of clients for Node and those by axe-core will be skipped." >&2; fi

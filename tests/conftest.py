@@ -19,6 +19,7 @@ import structlog
 
 pytest_plugins = (
     "authorities",
+    "compatibility",
     "fake_provider",
     "full_console",
     "secrets_watch",

