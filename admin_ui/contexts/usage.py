@@ -78,7 +78,7 @@ class FleetUsagePage:
     after: Tab | None
     """None: it has not begun."""
     around: Tab | None
-    """The month of a day, the year of a month."""
+    """The month of a day, the year of a month; None where `spans` leads there."""
     chart: Chart | None
     """None: nothing was used."""
     total: UsageLine

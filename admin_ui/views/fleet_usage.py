@@ -36,7 +36,7 @@ async def show_fleet_usage(visit: Visiting) -> Answer:
     query, today = visit.query, datetime.now(UTC).date()
     filters = Form.showing({"period": _named(visit), "by": query.get("by", KINDS[0]), "q": query.get("q", "")})
     period = _period(filters, today)
-    views = _views(period)
+    views, current = _views(period), [Period.of(today, span) for _, span in SPANS]
     by, q = filters.one_of("by", views), filters.text("q", optional=True)
     asked = {"period": period.name, "by": by, "q": q}
     parts, rows = await _used(visit, filters, period, by, q)
@@ -46,10 +46,10 @@ async def show_fleet_usage(visit: Visiting) -> Answer:
         here=HERE,
         filters=filters,
         period=period.name,
-        spans=tuple(_span(Period.of(today, span), asked, label, period) for label, span in SPANS),
+        spans=tuple(_span(one, asked, label, period) for one, (label, _) in zip(current, SPANS, strict=True)),
         before=_span(period.before, asked),
         after=_span(period.after, asked) if period.end <= today else None,
-        around=_span(period.around, asked) if period.span != "year" else None,
+        around=None if period.span == "year" or period.around in current else _span(period.around, asked),
         chart=_chart(in_chart, parts[in_chart]) if parts[period] else None,
         total=usage_line(total, total),
         views=tuple(Tab(VIEWS[name], address(HERE, {**asked, "by": name}), name == by) for name in views),

@@ -116,8 +116,10 @@ def test_the_chart_has_every_day_or_month_and_agrees_with_the_sum(used) -> None:
 
 def test_the_address_says_the_time_and_leads_to_the_ones_beside_it(used) -> None:
     text = page(used, "period=2026-03&by=key&q=acme")
-    for period in ("2026-02", "2026-04", "2026"):
+    for period in ("2026-02", "2026-04"):
         assert f'href="/admin/usage?period={period}&amp;by=key&amp;q=acme"' in text
+    long_ago = page(used, "period=2020-03")
+    assert re.findall(r'href="/admin/usage\?period=([0-9-]+)&amp;by=tenant"', long_ago)[-2:] == ["2020", "2020-04"]
     assert 'value="2026-03"' in text
     assert len(rows(text)) == 1
     this = page(used)

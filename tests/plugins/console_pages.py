@@ -147,6 +147,9 @@ def _states() -> Iterator[Shown]:
         yield Shown(f"{_OTHER}{rest}", note="empty tenant")
     for by in ("key", "day"):
         yield Shown(f"{_TENANT}/usage?by={by}")
+    for query in ("by=model", "by=key", "by=day", "q=none-of-them", "period=2020"):
+        yield Shown(f"/usage?{query}")
+    yield Shown("/usage?period=yesterday", note="wrong time", status=422)
     yield Shown(f"{_TENANT}/usage?from=2020-01-01&until=2019-01-01", note="wrong time", status=422)
     for key in ("ended_key", "soon_key"):
         yield Shown(f"{_TENANT}/keys/{{{key}:str}}", note=key.replace("_", " "))
