@@ -18,8 +18,8 @@ TENANTS_QUERIES = [
     Path(queries.__file__).with_name(name)
     for name in ("queries.py", "usage_queries.py", "budget_rows.py", "bulk_queries.py")
 ]
-WITHOUT_TENANT = {"tenant_of_key", "tenant_aliases_of", "tenants_with_alias_of", "tenants_with_usage"}
-"""These say which tenants: whose key, whose names for a model, who has usage. Operators of all tenants ask them."""
+WITHOUT_TENANT = {"tenant_of_key", "tenants_with_alias_of", "tenants_with_usage"}
+"""These say which tenants, and nothing of them: whose key, whose name for a model, who has usage."""
 OF_NO_TENANT = Path(queries.__file__).with_name("console_rows.py")
 """Its rows belong to no tenant, so there is none to ask for."""
 
