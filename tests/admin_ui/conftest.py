@@ -14,6 +14,7 @@ from console_fakes import Clock, FakeServices, new_node, new_resident
 from litestar.testing import TestClient
 
 from admin_ui.app import create_admin_app
+from admin_ui.cookies import HOST_ONLY
 from admin_ui.sessions import COOKIE, Sessions
 from engine.protocol import ResidentModel
 from gateway.db.schema import upgrade
@@ -45,7 +46,8 @@ class Console:
         with closing(sqlite3.connect(self.services.database.file)) as database:
             database.execute("INSERT INTO console_session VALUES (?, ?, ?, ?, ?, ?)", row)
             database.commit()
-        self.client.cookies.set(COOKIE, self.sessions.cookie(session))
+        over_tls = (self.services.settings.public_url or str(self.client.base_url)).startswith("https:")
+        self.client.cookies.set(f"{HOST_ONLY if over_tls else ''}{COOKIE}", self.sessions.cookie(session))
         return self.sessions.csrf_token(session)
 
     def sign_in(self, name: str, password: str, **more: str):

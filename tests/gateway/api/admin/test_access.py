@@ -178,7 +178,7 @@ def test_no_node_can_be_named_by_any_operation():
     admin's to name, and their addresses are looked at when they are called."""
     nodes = [made for made in OPERATIONS if "node" in made.path]
     assert [(made.method, made.path) for made in nodes] == [("GET", "/nodes")]
-    to_name_upstreams = {"/upstreams", "/upstream-looks"}
+    to_name_upstreams = {"/upstreams", "/upstreams/{upstream:str}", "/upstream-looks"}
     for made in OPERATIONS:
         if made.path in to_name_upstreams and made.method != "GET":
             assert made.right == "fleet.change"
