@@ -9,6 +9,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 NODE   := tests/clients/node
 CLIENTS := $(patsubst tests/clients/%/requirements.txt,.clients/%/.installed,$(wildcard tests/clients/*/requirements.txt))
+TELLING := test_clients test_client_errors $(addprefix own_classes/test_,databases frameworks weaviate what_works)
 ARGS   ?=
 
 .PHONY: run install test check pytest clients compatibility test-servers format bench demo screenshots clean
@@ -31,7 +32,7 @@ pytest: $(VENV)/.test-tools clients test-servers
 
 # What docs/compatibility.md says, found out anew.
 compatibility: $(VENV)/.test-tools clients
-	$(BIN)/python -m pytest --write-compatibility tests/end_to_end/test_clients.py tests/end_to_end/test_client_errors.py
+	$(BIN)/python -m pytest --write-compatibility $(TELLING:%=tests/end_to_end/%.py)
 
 format: $(VENV)/.test-tools
 	$(BIN)/ruff format .

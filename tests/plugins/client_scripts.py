@@ -39,6 +39,12 @@ def run_script(
     return answered["versions"], answered["answers"]
 
 
+def pinned(environment: str, package: str) -> str:
+    """The version that an environment has of a package."""
+    lines = (CLIENTS / environment / "requirements.txt").read_text().split()
+    return dict(line.split("==") for line in lines)[package]
+
+
 def interpreter(environment: str) -> list[str]:
     """What runs the scripts of an environment; where there is none the test is skipped, and in CI it fails."""
     if environment == OURS:

@@ -32,6 +32,8 @@ class Table:
     text: str
     columns: Sequence[str]
     """What a row is asked about, after its name and version."""
+    of: str = "client"
+    """What its rows are."""
 
 
 TABLES: Mapping[str, Table] = {
@@ -44,7 +46,17 @@ TABLES: Mapping[str, Table] = {
             "queries as queries", "texts too long refused", "reranks by", "ranks",
         ),
     ),
-    "databases": Table("Databases and frameworks", "With Shoal's own helper for each.", ()),
+    "databases": Table(
+        "Databases and frameworks",
+        "With Shoal's own classes for each; versions are those of the Python packages, and \"-\" is also what no test "
+        "asks. Neighbours are those of a small labelled set; vectors and scores are those that the server gives "
+        "without these classes. No Weaviate was run: requests are made as the sources of its modules make them.",
+        (
+            "right neighbours", "queries as queries", "sparse", "multi-vector", "reranks", "asks Shoal by itself",
+            "async",
+        ),
+        "database or framework",
+    ),
     "errors": Table(
         "Errors",
         "What a client raises, and how many requests it has sent by then: 1 is no second try. Status 429 is twice "
@@ -63,7 +75,7 @@ def render(kept: Mapping[str, Mapping[str, Mapping[str, str]]]) -> str:
     for name, table in TABLES.items():
         if rows := kept.get(name):
             columns = table.columns or sorted({column for row in rows.values() for column in row} - {"version"})
-            lines = [_line(["client", "version", *columns]), _line(["---"] * (len(columns) + 2))]
+            lines = [_line([table.of, "version", *columns]), _line(["---"] * (len(columns) + 2))]
             lines += [
                 _line([client, row["version"], *(row.get(column, "-") for column in columns)])
                 for client, row in sorted(rows.items(), key=lambda item: item[0].lower())

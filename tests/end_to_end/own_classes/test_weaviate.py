@@ -15,6 +15,7 @@ from labelled import MODEL, WORDS
 
 pytestmark = pytest.mark.timeout(300)  # the first test starts the server, and libraries are slow to import
 
+ROW = "Weaviate (its modules' requests)"
 ALIAS = "text-embedding-3-small"
 DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(h|m|s|ms|us|µs|ns))+")
 """What Go's time.ParseDuration takes, but for signs."""
@@ -94,12 +95,13 @@ def test_settings_name_the_server_and_the_model_and_no_key(modules, server):
     assert modules["dense"]["headers with the key"] == ["X-Cohere-Api-Key", "X-OpenAI-Api-Key"]
 
 
-def test_text2vec_openai(modules, vectors, server):
+def test_text2vec_openai(modules, vectors, server, works):
     """Queries and documents alike."""
     for model in ("dense", MODEL):
         request = openai_request(modules[model]["text2vec-openai"], ["w5 <b> & w6", *WORDS], server.api_key)
         found = read_openai(replay(*request))
         assert np.allclose(found, vectors(["w5 <b> & w6", *WORDS], model, None), atol=1e-5)
+    works(ROW, "asks Shoal by itself", how="`text2vec-openai`")
 
 
 def test_text2vec_openai_shortens_under_a_name_of_openais(modules, vectors, server):
@@ -117,21 +119,23 @@ def test_its_batches_are_paced_by_headers_that_go_reads(modules, server):
         assert DURATION.fullmatch(reply.headers[f"x-ratelimit-reset-{unit}"])
 
 
-def test_text2vec_cohere_tells_queries_from_documents(modules, vectors, server):
+def test_text2vec_cohere_tells_queries_from_documents(modules, vectors, server, works):
     config, key = modules["dense"]["text2vec-cohere"], server.api_key
     for said, meant in (("search_document", "document"), ("search_query", "query")):
         reply = replay(*cohere_request(config, WORDS, key, said))
         assert reply.status_code == 200
         assert np.allclose(reply.json()["embeddings"]["float"], vectors(WORDS, "dense", meant), atol=1e-5)
+    works(ROW, "queries as queries", how="`text2vec-cohere`")
 
 
-def test_reranker_cohere_gets_a_score_for_every_document(modules, ranks, server):
+def test_reranker_cohere_gets_a_score_for_every_document(modules, ranks, server, works):
     config, key = modules[MODEL]["reranker-cohere"], server.api_key
     documents = ["hens", "cods", "trout"]
     reply = replay(*rerank_request(config, "fishing", documents, key))
     results = reply.json()["results"]
     assert sorted(one["index"] for one in results) == [0, 1, 2], "Go puts them into a list of that length"
     assert [(documents[one["index"]], one["relevance_score"]) for one in results] == ranks("fishing", documents)
+    works(ROW, "reranks", how="`reranker-cohere`")
 
 
 @pytest.mark.parametrize("module", ["text2vec-openai", "text2vec-cohere", "reranker-cohere"])
@@ -151,7 +155,7 @@ def test_errors_are_read_by_their_message(modules, module, server):
     assert reply.headers["x-request-id"]
 
 
-def test_objects_bring_their_own_vectors(take_all, of_server, vectors, server):
+def test_objects_bring_their_own_vectors(take_all, of_server, vectors, server, works):
     rows = [{"title": "w5", "text": "w6 w7"}, {"title": None, "text": "w20"}]
     asked = of_server("dense") | {"rows": rows, "properties": ["title", "text"]}
     plain, named, multi = take_all(
@@ -170,3 +174,4 @@ def test_objects_bring_their_own_vectors(take_all, of_server, vectors, server):
     ):
         assert np.allclose(vector, truth, atol=1e-5)
     assert server.api_key not in plain["repr"]
+    works(ROW, "multi-vector", how="objects bring their own")
