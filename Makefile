@@ -28,7 +28,7 @@ check: $(VENV)/.test-tools
 	$(BIN)/lint-imports
 
 pytest: $(VENV)/.test-tools clients test-servers
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 30 $(ARGS)
 
 # What docs/compatibility.md says, found out anew.
 compatibility: $(VENV)/.test-tools clients
