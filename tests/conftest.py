@@ -19,6 +19,7 @@ import structlog
 
 pytest_plugins = (
     "authorities",
+    "postgres_server",
     "secrets_watch",
 )
 
