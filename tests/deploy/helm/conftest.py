@@ -16,6 +16,22 @@ import yaml
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "deploy" / "helm" / "shoal"
 
+L4 = {
+    "l4": {
+        "accelerator": "l4",
+        "gpusPerNode": 1,
+        "min": 0,
+        "max": 4,
+        "nodeSelector": {"shoal/pool": "l4"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "resources": {
+            "requests": {"cpu": "6", "memory": "24Gi", "nvidia.com/gpu": "1"},
+            "limits": {"memory": "24Gi", "nvidia.com/gpu": "1"},
+        },
+        "cacheSize": "120Gi",
+    }
+}
+"""A pool as Terraform's output `helm_values` has it."""
 EVERYTHING = {
     "pools": {
         "idle": {
@@ -87,8 +103,8 @@ CLAIMED = {"engine": {"cache": {"kind": "claim", "claim": "models"}}, "pools": E
 
 CASES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "default": ("values.yaml", {}),
-    "aws": ("values-aws.yaml", {}),
-    "gke": ("values-gke.yaml", {}),
+    "aws": ("values-aws.yaml", {"pools": L4}),
+    "gke": ("values-gke.yaml", {"pools": L4}),
     "cpu": ("values-cpu.yaml", {}),
     "everything": ("values.yaml", EVERYTHING),
     "bare": ("values.yaml", BARE),
@@ -190,6 +206,16 @@ def render(helm_of: Callable[[int], Helm]) -> Callable[..., Rendered]:
         values: str = "values.yaml", more: Mapping[str, Any] | None = None, namespace: str = "shoal"
     ) -> Rendered:
         return Rendered(yaml.load_all(helm_of(4).text(values, more, namespace), yaml.CSafeLoader))
+
+    return rendered
+
+
+@pytest.fixture(scope="session")
+def on_aws(render: Callable[..., Rendered]) -> Callable[..., Rendered]:
+    """Rendered for AWS with a pool `l4`, and more values on top."""
+
+    def rendered(more: Mapping[str, Any] | None = None, namespace: str = "shoal") -> Rendered:
+        return render("values-aws.yaml", {"pools": L4, **(more or {})}, namespace)
 
     return rendered
 

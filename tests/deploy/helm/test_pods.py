@@ -160,10 +160,8 @@ def test_it_has_time_to_stop(objects, case) -> None:
         assert pod["spec"]["terminationGracePeriodSeconds"] >= inside + before + 5, name
 
 
-def test_the_times_to_stop_follow_the_values(render) -> None:
-    objects = render(
-        "values-aws.yaml", {"gateway": {"drainDelay": 40, "gracePeriod": 300}, "engine": {"gracePeriod": 120}}
-    )
+def test_the_times_to_stop_follow_the_values(on_aws) -> None:
+    objects = on_aws({"gateway": {"drainDelay": 40, "gracePeriod": 300}, "engine": {"gracePeriod": 120}})
     seconds = {name: pod["spec"].get("terminationGracePeriodSeconds") for name, pod in objects.pods.items()}
     assert seconds == {"shoal-gateway": 350, "shoal-engine-l4": 130, "shoal-test": None}
 
@@ -241,7 +239,7 @@ def test_names_fit_whatever_the_release_and_pools_are_called(helm_of, chart, cas
     ],
     ids=["emptyDir", "claim", "hostPath", "ephemeral"],
 )
-def test_models_lie_where_the_values_say(render, kind, volume) -> None:
-    pod = render("values-aws.yaml", {"engine": {"cache": kind}}).pods["shoal-engine-l4"]
+def test_models_lie_where_the_values_say(on_aws, kind, volume) -> None:
+    pod = on_aws({"engine": {"cache": kind}}).pods["shoal-engine-l4"]
     [cache] = [each for each in pod["spec"]["volumes"] if each["name"] == "cache"]
     assert cache == {"name": "cache", **volume}

@@ -126,7 +126,9 @@ def test_keda_scales_by_demand_and_takes_silence_for_what_it_is(objects, pools) 
         assert trigger["metricType"] == "AverageValue"
 
 
-def test_a_pool_that_may_rest_has_no_fallback_and_a_warm_one_never_falls_below_its_least(everything, render) -> None:
+def test_a_pool_that_may_rest_has_no_fallback_and_a_warm_one_never_falls_below_its_least(
+    everything, cases, render
+) -> None:
     found = by_pool(everything, "ScaledObject")
     assert "fallback" not in found["idle"]["spec"]
     assert found["warm"]["spec"]["fallback"] == {
@@ -134,7 +136,7 @@ def test_a_pool_that_may_rest_has_no_fallback_and_a_warm_one_never_falls_below_i
         "replicas": 2,
         "behavior": "currentReplicasIfHigher",
     }
-    [usual] = render("values-aws.yaml", {"pools": {"l4": {"min": 1}}}).of("ScaledObject")
+    [usual] = render(more={"pools": {"warm": cases["everything"][1]["pools"]["warm"]}}).of("ScaledObject")
     assert "fallback" not in usual["spec"]
 
 

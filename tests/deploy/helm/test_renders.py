@@ -115,8 +115,10 @@ def test_every_value_is_in_the_schema_and_explained_where_it_stands(chart) -> No
     compare(given, schema, "values")
 
 
-def test_what_installing_prints_names_the_pools(helm_of, chart) -> None:
-    done = helm_of(4).run("install", "shoal", str(chart), "-n", "prod", "--dry-run=client", values="values-aws.yaml")
+def test_what_installing_prints_names_the_pools(helm_of, chart, cases) -> None:
+    values, more = cases["aws"]
+    words = ["install", "shoal", str(chart), "-n", "prod", "--dry-run=client"]
+    done = helm_of(4).run(*words, values=values, more=more)
     assert done.returncode == 0, done.stderr
     notes = done.stdout.partition("NOTES:")[2]
     assert "Its pools: l4" in notes

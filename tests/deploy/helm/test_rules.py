@@ -23,8 +23,8 @@ def alerts(groups) -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
-def test_prometheus_takes_the_rules_as_they_lie_and_as_they_are_rendered(chart, promtool, render, tmp_path) -> None:
-    [rendered] = render("values-aws.yaml", namespace="prod").of("PrometheusRule")
+def test_prometheus_takes_the_rules_as_they_lie_and_as_they_are_rendered(chart, promtool, on_aws, tmp_path) -> None:
+    [rendered] = on_aws(namespace="prod").of("PrometheusRule")
     path = tmp_path / "rendered.yaml"
     path.write_text(yaml.safe_dump(rendered["spec"]))
     files = [*sorted((chart / "files" / "rules").glob("*.yaml")), path]
@@ -59,18 +59,18 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert(chart, alerts) 
         assert link in {section.lower() for section in sections}
 
 
-def test_what_the_operator_gets_is_what_the_files_say(render, groups) -> None:
-    [rendered] = render("values-aws.yaml").of("PrometheusRule")
+def test_what_the_operator_gets_is_what_the_files_say(on_aws, groups) -> None:
+    [rendered] = on_aws().of("PrometheusRule")
     assert rendered["spec"]["groups"] == groups
 
 
-def test_rules_are_about_the_namespace_of_the_release(render, groups) -> None:
+def test_rules_are_about_the_namespace_of_the_release(on_aws, groups) -> None:
     for rule in (rule for group in groups for rule in group["rules"]):
         selected = SELECTED.findall(rule["expr"])
         assert selected
         assert all('namespace="shoal"' in labels for _, labels in selected), rule["expr"]
     said = {"monitoring": {"runbooks": "https://example.org/runbooks"}}
-    [elsewhere] = render("values-aws.yaml", said, namespace="prod").of("PrometheusRule")
+    [elsewhere] = on_aws(said, namespace="prod").of("PrometheusRule")
     there = [rule for group in elsewhere["spec"]["groups"] for rule in group["rules"]]
     here = [rule for group in groups for rule in group["rules"]]
     assert len(there) == len(here)
