@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 NODE   := tests/clients/node
 ARGS   ?=
 
-.PHONY: run install test check pytest test-servers format bench clean
+.PHONY: run install test check pytest test-servers deploy-tools format bench clean
 
 run: install
 	@exec $(BIN)/shoal serve $(ARGS)
@@ -24,7 +24,7 @@ check: $(VENV)/.test-tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.test-tools $(NODE)/node_modules test-servers
+pytest: $(VENV)/.test-tools $(NODE)/node_modules test-servers deploy-tools
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: $(VENV)/.test-tools
@@ -35,7 +35,7 @@ bench: $(VENV)/.test-tools
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(NODE)/node_modules
+	rm -rf $(VENV) $(NODE)/node_modules .tools
 
 # Debian ships Python without the part of venv that brings pip; root may fetch it, others are told what to ask for.
 $(VENV)/bin/python:
@@ -63,6 +63,12 @@ test-servers:
 	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/debian-packages postgresql || true
 	@command -v redis-server >/dev/null || .ci/debian-packages redis-server || true
 	@command -v prometheus >/dev/null || .ci/debian-packages prometheus || true
+
+# Both Helms, for the tests of the chart; where they can not be had these are skipped and say so (in CI they fail).
+deploy-tools: .tools/helm4/helm .tools/helm3/helm
+
+.tools/helm%/helm:
+	@../shared/tools/get-helm .tools/helm$* $* || echo "No Helm $* here: the tests of the chart will be skipped." >&2
 
 $(NODE)/node_modules: $(NODE)/package.json
 	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true
