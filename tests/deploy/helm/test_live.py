@@ -328,9 +328,8 @@ def test_every_metric_that_is_named_is_one_that_the_program_shows(plant, chart) 
     assert plant.embed() == 200
     shown = set()
     for url, secret in ((plant.gateway, "SHOAL_METRICS_KEY"), (plant.engine, "SHOAL_ENGINE_SECRET")):
-        page = (
-            plant.client.get(f"{url}/metrics", headers={"authorization": f"Bearer {SECRETS[secret]}"}).raise_for_status().text
-        )
+        bearer = {"authorization": f"Bearer {SECRETS[secret]}"}
+        page = plant.client.get(f"{url}/metrics", headers=bearer).raise_for_status().text
         shown |= set(re.findall(r"^(shoal_\w+)", page, re.MULTILINE))
     [rules] = plant.objects.of("PrometheusRule")
     texts = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
