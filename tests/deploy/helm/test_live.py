@@ -189,14 +189,13 @@ class Kubelet:
         if "resourceFieldRef" in reference:
             return str(math.ceil(float(container["resources"]["requests"]["cpu"])))
         value = str(variable["value"])
+        for service, address in self.addresses.items():
+            value = value.replace(service, address)
         return f"{self.folder}{value}" if value.startswith("/") else value
 
     def command(self, container: Mapping[str, Any]) -> list[str]:
-        words = [*container["command"], *container.get("args", ())]
-        for service, address in self.addresses.items():
-            words = [word.replace(service, address) for word in words]
-        assert words[0] == "shoal"
-        return [sys.executable, "-m", *words]
+        assert container["command"][0] == "shoal"
+        return [sys.executable, "-m", *container["command"]]
 
     def run(self, container: Mapping[str, Any]) -> None:
         """To its end, which must be a good one."""

@@ -12,9 +12,9 @@ from shoal.cli import COMMANDS, load
 TARGETS = {command.name: command.target for command in COMMANDS}
 
 
-def options(command: str) -> dict[str, set[str]]:
-    """What a command reads: variable, and the options that say the same."""
-    return {parameter.envvar: set(parameter.opts) for parameter in load(TARGETS[command]).params if parameter.envvar}
+def options(command: str) -> set[str]:
+    """The variables that a command reads."""
+    return {parameter.envvar for parameter in load(TARGETS[command]).params if parameter.envvar}
 
 
 def programs(objects: Any) -> list[dict[str, Any]]:
@@ -28,15 +28,14 @@ def all_containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
 
 
-def test_every_variable_and_option_is_one_that_the_program_reads(objects) -> None:
+def test_every_variable_is_one_that_the_program_reads(objects) -> None:
     for container in programs(objects):
         [command] = container["command"][1:]
         known = options(command)
         for variable in container["env"]:
             if variable["name"].startswith("SHOAL_"):
                 assert variable["name"] in known, (command, variable["name"])
-        for argument in container.get("args", ()):
-            assert argument.partition("=")[0] in set.union(*known.values()), (command, argument)
+        assert "args" not in container  # which commands that operators run in the pod would not see
 
 
 def test_the_program_takes_what_it_is_told(objects, monkeypatch, tmp_path) -> None:
@@ -51,7 +50,7 @@ def test_the_program_takes_what_it_is_told(objects, monkeypatch, tmp_path) -> No
             for variable in container["env"]:
                 value = variable.get("value", secrets.get(variable["name"], "s" * 40))
                 environment.setenv(variable["name"], value)
-            context = load(TARGETS[command]).make_context(command, list(container.get("args", ())))
+            context = load(TARGETS[command]).make_context(command, [])
         said = context.params
         if command == "gateway":
             assert (said["drain_delay"], said["metrics_key"]) == (15.0, "s" * 40)
@@ -64,16 +63,14 @@ def test_the_schema_lets_through_just_what_the_chart_does_not_set_itself(chart, 
     set_here: dict[str, set[str]] = {}
     for container in programs(everything):
         [command] = container["command"][1:]
-        arguments = {argument.partition("=")[0] for argument in container.get("args", ())}
-        by_argument = {name for name, said in options(command).items() if said & arguments}
-        set_here.setdefault(command, set()).update({each["name"] for each in container["env"]}, by_argument)
+        set_here.setdefault(command, set()).update(each["name"] for each in container["env"])
     for command in ("gateway", "engine"):
         may_be_set = set(schema[f"{command}Variables"]["propertyNames"]["anyOf"][0]["enum"])
         files = {name for name in options(command) if re.search("TLS|ENGINE_(CA|CERT|KEY)", name)}
         own = {name for name in set_here[command] if name.startswith("SHOAL_")}
         own -= {"SHOAL_FILES", "SHOAL_MAX_CONNECTIONS", "SHOAL_IDLE_TIMEOUT", "SHOAL_EVICTION"}  # the case's own
         own -= {"SHOAL_PUBLIC_URL", "SHOAL_THREADS"}  # set by some values, and else the operator's
-        assert may_be_set == options(command).keys() - own - files
+        assert may_be_set == options(command) - own - files
 
 
 def test_what_an_operator_says_counts_where_the_chart_would_say_something(render) -> None:

@@ -32,18 +32,15 @@ def by_pool(objects: Any, kind: str) -> dict[str, Any]:
     }
 
 
-def arguments(objects: Any) -> list[str]:
+def said(objects: Any, variable: str) -> list[str]:
+    """The items of a variable of the gateway that has several."""
     [deployment] = objects.of("Deployment", "gateway")
-    found: list[str] = deployment["spec"]["template"]["spec"]["containers"][0].get("args") or []
-    return found
-
-
-def said(objects: Any, option: str) -> list[str]:
-    return [argument.partition("=")[2] for argument in arguments(objects) if argument.startswith(f"{option}=")]
+    told = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    return [item for each in told if each["name"] == variable for item in each["value"].split()]
 
 
 def test_pools_are_called_the_same_everywhere(objects, pools, scaled) -> None:
-    nodes = parse_nodes(said(objects, "--node"))
+    nodes = parse_nodes(said(objects, "SHOAL_NODES"))
     assert nodes.keys() == pools.keys()
     for kind in ("Deployment", "Service"):
         assert by_pool(objects, kind).keys() == pools.keys()
@@ -141,7 +138,7 @@ def test_a_pool_that_may_rest_has_no_fallback_and_a_warm_one_never_falls_below_i
 
 
 def test_a_request_waits_longer_than_it_takes_to_be_seen(objects, pools) -> None:
-    patience, of_pools = parse_pool_patience(said(objects, "--pool-patience"))
+    patience, of_pools = parse_pool_patience(said(objects, "SHOAL_POOL_PATIENCE"))
     monitors = {each["metadata"]["name"]: each for each in objects.of("PodMonitor")}
     for pool, each in by_pool(objects, "ScaledObject").items():
         [endpoint] = monitors["shoal-gateway"]["spec"]["podMetricsEndpoints"]

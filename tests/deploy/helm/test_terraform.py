@@ -61,7 +61,7 @@ def test_pools_of_terraform_the_chart_and_the_gateway_are_the_same(applied, rend
     values = {"aws": "values-aws.yaml", "gcp": "values-gke.yaml"}[cloud]
     objects = render(values, {"pools": outputs["chart_pools"]})
     gateway = objects.one("Deployment", "shoal-gateway")["spec"]["template"]["spec"]["containers"][0]
-    nodes = [argument.removeprefix("--node=") for argument in gateway["args"] if argument.startswith("--node=")]
+    [nodes] = [each["value"].split() for each in gateway["env"] if each["name"] == "SHOAL_NODES"]
     assert POOLS.keys() == outputs["nodes"].keys() == parse_nodes(nodes).keys()
     assert {each["metadata"]["name"] for each in objects.of("ScaledObject")} == {
         f"shoal-engine-{name}" for name in POOLS
