@@ -12,7 +12,7 @@ CLIENTS := $(patsubst tests/clients/%/requirements.txt,.clients/%/.installed,$(w
 TELLING := test_clients test_client_errors $(addprefix own_classes/test_,databases frameworks weaviate what_works)
 ARGS   ?=
 
-.PHONY: run install test check pytest clients compatibility test-servers format bench demo screenshots clean
+.PHONY: run install test check pytest clients compatibility test-servers deploy-tools format bench demo screenshots clean
 
 run: install
 	@exec $(BIN)/shoal serve $(ARGS)
@@ -27,7 +27,7 @@ check: $(VENV)/.test-tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.test-tools clients test-servers
+pytest: $(VENV)/.test-tools clients test-servers deploy-tools
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 30 $(ARGS)
 
 # What docs/compatibility.md says, found out anew.
@@ -48,7 +48,7 @@ screenshots: $(VENV)/.test-tools test-servers
 	$(BIN)/python -m demo.screenshots $(ARGS)
 
 clean:
-	rm -rf $(VENV) .clients $(NODE)/node_modules
+	rm -rf $(VENV) .clients .tools $(NODE)/node_modules
 
 # Debian ships Python without the part of venv that brings pip; root may fetch it, others are told what to ask for.
 $(VENV)/bin/python:
@@ -86,6 +86,12 @@ clients: $(CLIENTS) $(NODE)/node_modules
 	@$(VENV)/bin/python -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: --requirement $<
 	@touch $@
+
+# Both Helms, for the tests of the chart; where they can not be had these are skipped and say so (in CI they fail).
+deploy-tools: .tools/helm4/helm .tools/helm3/helm
+
+.tools/helm%/helm:
+	@../shared/tools/get-helm .tools/helm$* $* || echo "No Helm $* here: the tests of the chart will be skipped." >&2
 
 $(NODE)/node_modules: $(NODE)/package.json
 	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true

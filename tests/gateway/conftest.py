@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_server import Postgres, running_postgres
+from postgres_server import Postgres
 
 from gateway.db.schema import upgrade
 from gateway.db.session import Database
@@ -31,17 +30,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    here = shutil.which("postgres")
-    found = Path(here).resolve().parent if here else max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-    if found is None:
-        missing = "PostgreSQL is not tested: no server here. On Debian: apt-get install postgresql"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    with running_postgres(found) as server:
-        server.admin(f"CREATE DATABASE {TEMPLATE}")
-        asyncio.run(upgrade(server.url(TEMPLATE)))
-        server.admin(f"CREATE DATABASE {SHARED} TEMPLATE {TEMPLATE}")
-        yield server
+def postgres(new_postgres: Callable[[], Postgres]) -> Postgres:
+    server = new_postgres()
+    server.admin(f"CREATE DATABASE {TEMPLATE}")
+    asyncio.run(upgrade(server.url(TEMPLATE)))
+    server.admin(f"CREATE DATABASE {SHARED} TEMPLATE {TEMPLATE}")
+    return server
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test session's own."""
+"""PostgreSQL servers that a session starts and ends."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
 
 @dataclass
@@ -47,7 +48,8 @@ class Postgres:
     def stop(self) -> None:
         """Down; connections are cut."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGINT)  # "fast": does not wait for connections to end
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGINT)  # "fast": does not wait for connections to end
             self.process.wait(30)
 
     @property
@@ -96,6 +98,18 @@ def running_postgres(programs: Path, *needed: Path) -> Iterator[Postgres]:
         if server is not None:
             server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def new_postgres() -> Iterator[Callable[[], Postgres]]:
+    """Start servers of this machine's programs, which end with the session; as many as are asked for."""
+    here = shutil.which("postgres")
+    found = Path(here).resolve().parent if here else max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+    if found is None:
+        missing = "PostgreSQL is not tested: no server here. On Debian: apt-get install postgresql"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(running_postgres(found))
 
 
 def another() -> pwd.struct_passwd:
