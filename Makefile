@@ -87,11 +87,19 @@ clients: $(CLIENTS) $(NODE)/node_modules
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: --requirement $<
 	@touch $@
 
-# Both Helms, for the tests of the chart; where they can not be had these are skipped and say so (in CI they fail).
-deploy-tools: .tools/helm4/helm .tools/helm3/helm
+# Both Helms, Terraform's providers and checkov, for the tests of deploy/; where they can not be had these are skipped and
+# say so (in CI they fail). Terraform itself comes with the machine.
+deploy-tools: .tools/helm4/helm .tools/helm3/helm .tools/terraform/registry.terraform.io .tools/checkov/bin/checkov
 
 .tools/helm%/helm:
 	@../shared/tools/get-helm .tools/helm$* $* || echo "No Helm $* here: the tests of the chart will be skipped." >&2
+
+.tools/terraform/registry.terraform.io:
+	@../shared/tools/terraform-google-mirror .tools/terraform || echo "No providers here: the tests of the Terraform modules will be skipped." >&2
+
+.tools/checkov/bin/checkov: | $(VENV)/bin/python
+	@$(BIN)/python -m venv .tools/checkov && .tools/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 \
+	|| echo "No checkov here: the Terraform modules will not be searched for weak settings." >&2
 
 $(NODE)/node_modules: $(NODE)/package.json
 	@command -v npm >/dev/null || .ci/debian-packages nodejs npm || true
