@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shoal.option_values import parse_nodes
+from shoal.options.values import parse_nodes
 
 ROOT = Path(__file__).parents[3]
 MODULES = ["modules/gpu-pools", "aws", "gcp"]
