@@ -240,7 +240,11 @@ def unspent(gateway, sides):
     for row in rows["api_key"]:
         assert row["id"] != mine.key_id
     left = gateway.request("GET", "/v1/models", other).headers["x-ratelimit-remaining-tokens"]
-    moving = {"api_key", "usage_minute"}  # asking for `left` is a use of a key, and sums of everybody are nobody's
+    moving = {
+        "api_key",
+        "usage_minute",
+        "usage_total",
+    }  # asking for `left` is a use of a key, and sums of everybody are nobody's
     quiet = {table: found for table, found in rows.items() if table not in moving}
     return quiet, gateway.engine.calls, left
 
