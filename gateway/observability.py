@@ -1,18 +1,17 @@
 """The gateway's metrics, in a registry of its own; ARCHITECTURE.md lists all of them.
 
 Labels come from the register and the route table, never from what a caller wrote: an unknown model is the empty label.
-No tenant is named: the page may be read without a credential. Nor is a node: a gateway may know a thousand. What every
-request moves is counted by ourselves (gateway/tallies.py). How names end says how several workers' numbers become one
+No tenant is named: the page may be read without a credential. Nor is a node: a gateway may know a thousand. Children
+are looked up once and kept; `labels()` is slow. How names end says how several workers' numbers become one
 (gateway/metric_families.py).
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-
-from gateway.tallies import Counts, Spreads
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0)
 SLOW = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
@@ -62,12 +61,12 @@ class GatewayMetrics:
 
     def __init__(self, pools: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
-        self._requests = self._counts("requests", "Answers by route, model and status.", "endpoint", "model", "status")
-        self._tokens = self._counts("tokens", "Tokens that models processed.", "endpoint", "model")
+        self._requests = self._counter("requests", "Answers by route, model and status.", "endpoint", "model", "status")
+        self._tokens = self._counter("tokens", "Tokens that models processed.", "endpoint", "model")
         self._denied = self._counter("denied", "Requests refused, by kind of reason.", "kind")
-        self._request_seconds = self._spreads("request_seconds", "Time to an answer's first byte.", SLOW, "endpoint")
-        self._overhead = self._spreads("overhead_seconds", "Time in the gateway itself.", FAST, "endpoint")
-        self._upstream = self._spreads("upstream_seconds", "Time spent waiting for nodes.", SLOW, "endpoint")
+        self._request_seconds = self._histogram("request_seconds", "Time to an answer's first byte.", SLOW, "endpoint")
+        self._overhead = self._histogram("overhead_seconds", "Time in the gateway itself.", FAST, "endpoint")
+        self._upstream = self._histogram("upstream_seconds", "Time spent waiting for nodes.", SLOW, "endpoint")
         self.inflight = self._gauge("inflight", "Requests that are being served.")
         self._pool_demand = self._gauge("pool_demand", "Requests that wait for a node or are at one.", "pool")
         self._pool_waiting = self._gauge("pool_waiting", "Requests that wait for a node.", "pool")
@@ -76,9 +75,9 @@ class GatewayMetrics:
         self._status_age = self._gauge(
             "pool_status_age_seconds", "Age of the oldest status that requests are routed by.", "pool"
         )
-        self._node_calls = self._counts("node_calls", "Calls of nodes, by outcome.", "pool", "outcome")
+        self._node_calls = self._counter("node_calls", "Calls of nodes, by outcome.", "pool", "outcome")
         self._node_retries = self._counter("node_retries", "Calls made again because a node broke off.", "pool")
-        self._node_wait = self._spreads("node_wait_seconds", "Time for which a call waits for a node.", SLOW, "pool")
+        self._node_wait = self._histogram("node_wait_seconds", "Time for which a call waits for a node.", SLOW, "pool")
         self._usage_waiting = self._gauge("usage_waiting", "Usage records that the database does not have yet.")
         self._spool_bytes = self._gauge("usage_spool_bytes", "Their size on disk.")
         self._spool_limit = self._gauge("usage_spool_limit_bytes", "Size at which no more is taken.")
@@ -111,20 +110,27 @@ class GatewayMetrics:
             for value in values:
                 counter.labels(value)
         self.set_batches({})
+        self._count = lru_cache(maxsize=4096)(self._requests.labels)
+        self._spend = lru_cache(maxsize=4096)(self._tokens.labels)
+        self._call = lru_cache(maxsize=1024)(self._node_calls.labels)
+        self._wait = lru_cache(maxsize=256)(self._node_wait.labels)
+        self._time = lru_cache(maxsize=64)(
+            lambda route: tuple(each.labels(route) for each in (self._request_seconds, self._overhead, self._upstream))
+        )
         self._before = Backlog()
         self._pools: set[str] = set()
         self.set_pools({name: PoolState() for name in pools})
 
     def answered(self, endpoint: str, model: str, status: int, elapsed: float, upstream: float, tokens: int) -> None:
         """Count one answer; times in seconds."""
-        self._requests.of(endpoint, model, str(status)).value += 1
-        self._request_seconds.of(endpoint).observe(elapsed)
-        self._overhead.of(endpoint).observe(elapsed - upstream)
-        waiting = self._upstream.of(endpoint)
+        self._count(endpoint, model, str(status)).inc()
+        whole, overhead, waiting = self._time(endpoint)
+        whole.observe(elapsed)
+        overhead.observe(elapsed - upstream)
         if upstream:
             waiting.observe(upstream)
         if tokens:
-            self._tokens.of(endpoint, model).value += tokens
+            self._spend(endpoint, model).inc(tokens)
 
     def denied(self, kind: str) -> None:
         """Count a refusal, by one of DENIALS."""
@@ -150,11 +156,11 @@ class GatewayMetrics:
 
     def waited(self, pool: str, seconds: float) -> None:
         """Note how long a call waited until it had a node, or until it gave up."""
-        self._node_wait.of(pool).observe(seconds)
+        self._wait(pool).observe(seconds)
 
     def node_called(self, pool: str, outcome: str) -> None:
         """Count a call of a node, by one of OUTCOMES."""
-        self._node_calls.of(pool, outcome).value += 1
+        self._call(pool, outcome).inc()
 
     def retried(self, pool: str) -> None:
         """Count a call that is made again."""
@@ -205,9 +211,9 @@ class GatewayMetrics:
 
     def _begin_pool(self, pool: str) -> None:
         self._node_retries.labels(pool)
-        self._node_wait.of(pool)
+        self._node_wait.labels(pool)
         for outcome in OUTCOMES:
-            self._node_calls.of(pool, outcome)
+            self._node_calls.labels(pool, outcome)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"shoal_gateway_{name}", documentation, labels, registry=self.registry)
@@ -215,11 +221,8 @@ class GatewayMetrics:
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         return Gauge(f"shoal_gateway_{name}", documentation, labels, registry=self.registry)
 
-    def _counts(self, name: str, documentation: str, *labels: str) -> Counts:
-        return Counts(f"shoal_gateway_{name}", documentation, labels, self.registry)
-
-    def _spreads(self, name: str, documentation: str, bounds: tuple[float, ...], *labels: str) -> Spreads:
-        return Spreads(f"shoal_gateway_{name}", documentation, labels, self.registry, bounds=bounds)
+    def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"shoal_gateway_{name}", documentation, labels, buckets=buckets, registry=self.registry)
 
 
 def own_version() -> str:
