@@ -267,7 +267,21 @@ class UsageRecord(Row, table=True):
     request_id: str = ""
 
 
-class UsageHour(Row, table=True):
+class Counted(Row):
+    """What requests came to, added up."""
+
+    requests: int = Field(default=0, sa_type=BigInteger)
+    failed: int = Field(default=0, sa_type=BigInteger)
+    refused: int = Field(default=0, sa_type=BigInteger)
+    inputs: int = Field(default=0, sa_type=BigInteger)
+    tokens: int = Field(default=0, sa_type=BigInteger)
+    bytes_in: int = Field(default=0, sa_type=BigInteger)
+    bytes_out: int = Field(default=0, sa_type=BigInteger)
+    latency_ms: float = 0.0
+    upstream_ms: float = 0.0
+
+
+class UsageHour(Counted, table=True):
     """What a tenant's key used of a model in one hour, summed. Grows with use, not with requests, and is kept."""
 
     __tablename__: ClassVar[str] = "usage_hour"
@@ -282,18 +296,9 @@ class UsageHour(Row, table=True):
     endpoint: str = Field(primary_key=True)
     lane: str = Field(primary_key=True)
     tenant_name: str
-    requests: int = Field(default=0, sa_type=BigInteger)
-    failed: int = Field(default=0, sa_type=BigInteger)
-    refused: int = Field(default=0, sa_type=BigInteger)
-    inputs: int = Field(default=0, sa_type=BigInteger)
-    tokens: int = Field(default=0, sa_type=BigInteger)
-    bytes_in: int = Field(default=0, sa_type=BigInteger)
-    bytes_out: int = Field(default=0, sa_type=BigInteger)
-    latency_ms: float = 0.0
-    upstream_ms: float = 0.0
 
 
-class UsageDay(Row, table=True):
+class UsageDay(Counted, table=True):
     """The same in one day (UTC), over endpoints and lanes: what long times are read from."""
 
     __tablename__: ClassVar[str] = "usage_day"
@@ -307,18 +312,9 @@ class UsageDay(Row, table=True):
     key_id: str = Field(primary_key=True)
     model: str = Field(primary_key=True)
     tenant_name: str
-    requests: int = Field(default=0, sa_type=BigInteger)
-    failed: int = Field(default=0, sa_type=BigInteger)
-    refused: int = Field(default=0, sa_type=BigInteger)
-    inputs: int = Field(default=0, sa_type=BigInteger)
-    tokens: int = Field(default=0, sa_type=BigInteger)
-    bytes_in: int = Field(default=0, sa_type=BigInteger)
-    bytes_out: int = Field(default=0, sa_type=BigInteger)
-    latency_ms: float = 0.0
-    upstream_ms: float = 0.0
 
 
-class UsageTotal(Row, table=True):
+class UsageTotal(Counted, table=True):
     """What all tenants used together: of kind `day` in a day, of `model`, `tenant` and `key` each in a month."""
 
     __tablename__: ClassVar[str] = "usage_total"
@@ -331,15 +327,6 @@ class UsageTotal(Row, table=True):
     owner: str | None = None
     """The tenant's id, where it is one's."""
     owner_name: str = ""
-    requests: int = Field(default=0, sa_type=BigInteger)
-    failed: int = Field(default=0, sa_type=BigInteger)
-    refused: int = Field(default=0, sa_type=BigInteger)
-    inputs: int = Field(default=0, sa_type=BigInteger)
-    tokens: int = Field(default=0, sa_type=BigInteger)
-    bytes_in: int = Field(default=0, sa_type=BigInteger)
-    bytes_out: int = Field(default=0, sa_type=BigInteger)
-    latency_ms: float = 0.0
-    upstream_ms: float = 0.0
 
 
 class UsageMinute(Row, table=True):
