@@ -71,7 +71,8 @@ def main(arguments: list[str]) -> None:
         nginx_url, nginx = stack.enter_context(proxying(behind, MEASURED_CORE))
         measured = {who: (url, requests[who], pid) for who, (url, _, pid) in gateways.items()}
         measured[NGINX] = (nginx_url, requests[GATEWAY], nginx)
-        loads = {FULL: (CONNECTIONS, None), PACED: (CONNECTIONS, PACE), ALONE: (1, None)}
+        loads: dict[str, tuple[int, float | None]] = {FULL: (CONNECTIONS, None), ALONE: (1, None)}
+        loads.update((how, (connections, PACE)) for how, connections in PACED.items())
         steps = {
             f"{who}, {how}": step(*what, chosen.seconds, connections=connections, rate=rate)
             for who, what in {**measured, DIRECT: (f"http://127.0.0.1:{behind}", requests[GATEWAY], None)}.items()

@@ -8,7 +8,8 @@ PACE = 500.0
 """Requests per second at which waiting is measured: a third of what is asked for, so that queues stay short."""
 GATEWAY, SHARED = "Shoal's gateway", "Shoal's gateway, quotas in Redis"
 NGINX, DIRECT = "nginx", "straight to the upstream"
-FULL, PACED, ALONE = f"{CONNECTIONS} connections", f"{CONNECTIONS} connections, {PACE:g} requests/s", "1 connection"
+FULL, ALONE = f"{CONNECTIONS} connections", "1 connection"
+PACED = {f"{connections} connections, {PACE:g} requests/s": connections for connections in (16, CONNECTIONS)}
 TARGET_RATE = {GATEWAY: 1500, SHARED: 1000}
 TARGET_ADDED_MS = {GATEWAY: 0.5, SHARED: 0.9}
 
@@ -53,7 +54,7 @@ def throughput(numbers: Numbers) -> Table:
 def added(numbers: Numbers) -> Table:
     """What each adds to the wait."""
     rows = []
-    for how in (ALONE, PACED):
+    for how in (ALONE, *PACED):
         straight = numbers[f"{DIRECT}, {how}"]
         for who in (GATEWAY, SHARED, NGINX):
             found = numbers[f"{who}, {how}"]
