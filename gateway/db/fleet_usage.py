@@ -1,4 +1,4 @@
-"""SELECTs of what all tenants used, for operators of the fleet: from sums per day and month, never from records."""
+"""SELECTs of what all tenants used, for operators of the fleet: from sums, never from records."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -12,6 +12,7 @@ from gateway.db.tables import UsageDay, UsageTotal
 from gateway.db.usage_queries import Sums
 
 Kind = Literal["model", "tenant", "key"]
+Span = Literal["month", "year"]
 DayPlace = tuple[date, str, str, str]
 """Where a row of days stands among those of all tenants: day, tenant, key, model."""
 _OF_DAY: dict[Kind, Any] = {
@@ -25,7 +26,7 @@ class Ranked(NamedTuple):
     """A model, tenant or key and what was used."""
 
     name: str
-    """As `UsageTotal` has it."""
+    """The model, the tenant's id, or both ids of a tenant's key as `tenant/key`."""
     owner: str | None
     """The tenant's id; None of a model."""
     owner_name: str
@@ -79,20 +80,23 @@ async def ranked_of_day(
 async def ranked(
     session: AsyncSession,
     kind: Kind,
-    months: Sequence[date],
+    span: Span,
+    start: date,
     *,
     like: str,
     after: tuple[int, str] | None,
     limit: int,
 ) -> Sequence[Ranked]:
-    """What was used most in the months that begin on these days: by tokens, then by name.
+    """What was used most in the month or year that begins on a day: by tokens, then by name.
 
     `like` is a part of its name, or of its tenant's; `after` the tokens and the name at which the page before ended.
     """
-    its_kind, name, owner = col(UsageTotal.kind), col(UsageTotal.name), col(UsageTotal.owner)
-    then = col(UsageTotal.start).in_(months)
-    tenants = select(name).where(its_kind == "tenant", then)
-    source = _Source(kind, UsageTotal, name, owner, col(UsageTotal.owner_name), [its_kind == kind, then], tenants)
+    its_kind, owner, then = col(UsageTotal.kind), col(UsageTotal.owner), col(UsageTotal.start) == start
+    prefix = {"month": "", "year": "year_"}[span]
+    tenants = select(owner).where(its_kind == f"{prefix}tenant", then)
+    name = owner if kind == "tenant" else col(UsageTotal.name)
+    within = [its_kind == f"{prefix}{kind}", then]
+    source = _Source(kind, UsageTotal, name, owner, col(UsageTotal.owner_name), within, tenants)
     return await _most(session, source, like, after, limit)
 
 
