@@ -92,10 +92,13 @@ async def add_model(session: AsyncSession, actor: Actor, model: NewModel) -> Mod
 async def list_models(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[ModelInfo]:
     """Registered models by id: all of them, or so many of those behind the id `after`."""
     rows = await queries.models(session, after=after, limit=limit)
-    aliases: dict[str, list[str]] = {}
-    for alias in await queries.aliases(session, None if limit is None else [row.id for row in rows]):
-        aliases.setdefault(alias.model_id, []).append(alias.alias)
+    aliases = await queries.aliases(session, None if limit is None else [row.id for row in rows])
     return [model_info(row, aliases.get(row.id, ())) for row in rows]
+
+
+async def models_of(session: AsyncSession, pool: str) -> Sequence[str]:
+    """The ids of the models that a pool serves."""
+    return await queries.model_ids(session, pool)
 
 
 async def find_model(session: AsyncSession, name: str) -> ModelInfo:
