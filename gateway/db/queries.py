@@ -129,9 +129,13 @@ async def tenant_names(session: AsyncSession, ids: Sequence[str]) -> Mapping[str
     return {row[0]: row[1] for row in await session.execute(chosen)}
 
 
-async def models(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[Model]:
-    """Registered models by id: all of them, or so many of those behind the id `after`."""
+async def models(
+    session: AsyncSession, *, after: str = "", limit: int | None = None, base: str | None = None
+) -> Sequence[Model]:
+    """Registered models by id: all of them, or so many of those behind the id `after`; `base`: its adapters alone."""
     chosen = select(Model).where(col(Model.id) > after).order_by(col(Model.id)).limit(limit)
+    if base is not None:
+        chosen = chosen.where(col(Model.facts)["base"].as_string() == base)
     return (await session.scalars(chosen)).all()
 
 
