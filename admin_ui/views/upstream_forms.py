@@ -12,9 +12,10 @@ from admin_ui.contexts.upstreams import (
 )
 from admin_ui.forms import Form
 from admin_ui.upstreams import HERE, upstream_url
-from admin_ui.views.upstreams import find, head_of, models_of
+from admin_ui.views.upstreams import find, head_of
 from admin_ui.visit import Answer, Visit, Visiting
 from admin_ui.wording import plural_text
+from gateway.services.register.models import models_of
 from gateway.services.register.upstreams import (
     Kind,
     NewUpstream,
@@ -212,7 +213,7 @@ def _credential(visit: Visit, saved: UpstreamInfo, form: Form) -> Answer:
 async def _removal(visit: Visit, saved: UpstreamInfo, form: Form) -> Answer:
     async with visit.reading() as session:
         others = sum(one.pool == saved.pool and one.id != saved.id for one in await list_upstreams(session))
-    models = len(await models_of(visit, saved.pool))
+        models = len(await models_of(session, saved.pool))
     return visit.page(UpstreamRemovalPage(head_of(saved), form, saved, others, models), status=form.status)
 
 

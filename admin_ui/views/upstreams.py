@@ -19,7 +19,7 @@ from admin_ui.navigation import PREFIX
 from admin_ui.paging import address, page_of
 from admin_ui.upstreams import HERE, health_of, upstream_url
 from admin_ui.visit import Answer, Visit, Visiting
-from gateway.services.register.models import ModelInfo, list_models
+from gateway.services.register.models import models_of
 from gateway.services.register.upstreams import UpstreamInfo, find_upstream, list_upstreams
 
 
@@ -40,13 +40,15 @@ async def refresh_upstreams(visit: Visiting) -> Answer:
 @get("/upstreams/at/{upstream:str}", opt=needs("fleet.look"))
 async def show_upstream(visit: Visiting, upstream: FromPath[str]) -> Answer:
     """One upstream."""
-    found = await find(visit, upstream)
+    async with visit.reading() as session:
+        found = await find_upstream(session, upstream)
+        models = await models_of(session, found.pool)
     page = UpstreamPage(
         head=head_of(found),
         upstream=found,
         live=upstream_url(found.id, "/now"),
         part=_health(visit, found),
-        models=tuple((model.id, model_url(model.id)) for model in await models_of(visit, found.pool)),
+        models=tuple((model, model_url(model)) for model in models),
     )
     return visit.page(page)
 
@@ -61,12 +63,6 @@ async def find(visit: Visit, upstream: str) -> UpstreamInfo:
     """The upstream that an address names."""
     async with visit.reading() as session:
         return await find_upstream(session, upstream)
-
-
-async def models_of(visit: Visit, pool: str) -> list[ModelInfo]:
-    """Registered models that a pool serves."""
-    async with visit.reading() as session:
-        return [model for model in await list_models(session) if model.pool == pool]
 
 
 def head_of(upstream: UpstreamInfo) -> UpstreamHead:

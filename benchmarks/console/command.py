@@ -121,7 +121,7 @@ async def _counted(database: Database) -> tuple[dict[str, int], dict[str, int]]:
     """The rows of tables, and the tokens of all usage by each table that sums it."""
     kinds = {
         kind: select(func.sum(tables.UsageTotal.tokens)).where(col(tables.UsageTotal.kind) == kind)
-        for kind in ("day", "model", "tenant", "key")
+        for kind in ("day", "model", "tenant", "key", "year_model", "year_tenant", "year_key")
     }
     sums = kinds | {
         str(table.__tablename__): select(func.sum(table.tokens))

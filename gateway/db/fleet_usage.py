@@ -1,4 +1,4 @@
-"""SELECTs of what all tenants used, for operators of the fleet: from sums per day and month, never from records."""
+"""SELECTs of what all tenants used, for operators of the fleet: from sums, never from records."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -12,6 +12,7 @@ from gateway.db.tables import UsageDay, UsageTotal
 from gateway.db.usage_queries import Sums
 
 Kind = Literal["model", "tenant", "key"]
+Span = Literal["month", "year"]
 DayPlace = tuple[date, str, str, str]
 """Where a row of days stands among those of all tenants: day, tenant, key, model."""
 _OF_DAY: dict[Kind, Any] = {
@@ -25,7 +26,7 @@ class Ranked(NamedTuple):
     """A model, tenant or key and what was used."""
 
     name: str
-    """As `UsageTotal` has it."""
+    """The model, the tenant's id, or both ids of a tenant's key as `tenant/key`."""
     owner: str | None
     """The tenant's id; None of a model."""
     owner_name: str
@@ -44,6 +45,8 @@ class _Source(NamedTuple):
     """Which of them."""
     tenants: Any
     """Those of them that are of tenants, by id."""
+    once: bool
+    """Each name has one row."""
 
     def fitting(self, like: str) -> Sequence[Any]:
         """Which of them are called so, or belong to somebody who is; a tenant may have had several names."""
@@ -72,27 +75,31 @@ async def ranked_of_day(
     """What was used most on one day; as `ranked`."""
     within, owner = [col(UsageDay.day) == day], col(UsageDay.tenant_id)
     tenants = select(owner).where(*within)
-    source = _Source(kind, UsageDay, _OF_DAY[kind], owner, col(UsageDay.tenant_name), within, tenants)
+    source = _Source(kind, UsageDay, _OF_DAY[kind], owner, col(UsageDay.tenant_name), within, tenants, once=False)
     return await _most(session, source, like, after, limit)
 
 
 async def ranked(
     session: AsyncSession,
     kind: Kind,
-    months: Sequence[date],
+    span: Span,
+    start: date,
     *,
     like: str,
     after: tuple[int, str] | None,
     limit: int,
 ) -> Sequence[Ranked]:
-    """What was used most in the months that begin on these days: by tokens, then by name.
+    """What was used most in the month or year that begins on a day: by tokens, then by name.
 
     `like` is a part of its name, or of its tenant's; `after` the tokens and the name at which the page before ended.
     """
-    its_kind, name, owner = col(UsageTotal.kind), col(UsageTotal.name), col(UsageTotal.owner)
-    then = col(UsageTotal.start).in_(months)
-    tenants = select(name).where(its_kind == "tenant", then)
-    source = _Source(kind, UsageTotal, name, owner, col(UsageTotal.owner_name), [its_kind == kind, then], tenants)
+    its_kind, owner, then = col(UsageTotal.kind), col(UsageTotal.owner), col(UsageTotal.start) == start
+    prefix = {"month": "", "year": "year_"}[span]
+    tenants = select(owner).where(its_kind == f"{prefix}tenant", then)
+    name = owner if kind == "tenant" else col(UsageTotal.name)
+    within = [its_kind == f"{prefix}{kind}", then]
+    once = (span, kind) != ("year", "tenant")
+    source = _Source(kind, UsageTotal, name, owner, col(UsageTotal.owner_name), within, tenants, once)
     return await _most(session, source, like, after, limit)
 
 
@@ -111,7 +118,9 @@ async def days(
 async def _most(
     session: AsyncSession, source: _Source, like: str, after: tuple[int, str] | None, limit: int
 ) -> Sequence[Ranked]:
-    """Tokens alone say which; only of these everything is added up, which takes a third of the time."""
+    """Where a name has several rows, tokens alone say which; only of these all is added up: a third of the time."""
+    if source.once:
+        return await _largest(session, source, like, after, limit)
     name, tokens = source.name, func.sum(source.table.tokens)
     chosen = select(name).where(*source.fitting(like))
     if after is not None:
@@ -122,10 +131,27 @@ async def _most(
     whole = select(name, *owners, *(func.sum(getattr(source.table, one)) for one in Sums._fields))
     found = {}
     for row in await session.execute(whole.where(*source.within, name.in_(names)).group_by(name)):
-        named, owner, owner_name, *sums = row
-        owned = source.kind != "model"
-        found[named] = Ranked(named, owner if owned else None, owner_name if owned else "", _sums(sums))
+        found[row[0]] = _ranked(source.kind, row)
     return [found[named] for named in names]
+
+
+async def _largest(
+    session: AsyncSession, source: _Source, like: str, after: tuple[int, str] | None, limit: int
+) -> Sequence[Ranked]:
+    """The same where there is nothing to add up."""
+    name, tokens = source.name, col(source.table.tokens)
+    sums = (col(getattr(source.table, one)) for one in Sums._fields)
+    chosen = select(name, source.owner, source.owner_name, *sums).where(*source.fitting(like))
+    if after is not None:
+        most, last = after
+        chosen = chosen.where(or_(tokens < most, (tokens == most) & (name > last)))
+    found = await session.execute(chosen.order_by(tokens.desc(), name).limit(limit))
+    return [_ranked(source.kind, row) for row in found]
+
+
+def _ranked(kind: Kind, row: Sequence[Any]) -> Ranked:
+    name, owner, owner_name, *sums = row
+    return Ranked(name, None, "", _sums(sums)) if kind == "model" else Ranked(name, owner, owner_name, _sums(sums))
 
 
 def _sums(values: Sequence[Any]) -> Sums:

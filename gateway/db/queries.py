@@ -129,9 +129,13 @@ async def tenant_names(session: AsyncSession, ids: Sequence[str]) -> Mapping[str
     return {row[0]: row[1] for row in await session.execute(chosen)}
 
 
-async def models(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[Model]:
-    """Registered models by id: all of them, or so many of those behind the id `after`."""
+async def models(
+    session: AsyncSession, *, after: str = "", limit: int | None = None, base: str | None = None
+) -> Sequence[Model]:
+    """Registered models by id: all of them, or so many of those behind the id `after`; `base`: its adapters alone."""
     chosen = select(Model).where(col(Model.id) > after).order_by(col(Model.id)).limit(limit)
+    if base is not None:
+        chosen = chosen.where(col(Model.facts)["base"].as_string() == base)
     return (await session.scalars(chosen)).all()
 
 
@@ -143,12 +147,20 @@ async def model(session: AsyncSession, name: str) -> Model | None:
     ).one_or_none()
 
 
-async def aliases(session: AsyncSession, model_ids: Sequence[str] | None = None) -> Sequence[ModelAlias]:
-    """Every alias of these models, or of all."""
-    chosen = select(ModelAlias).order_by(col(ModelAlias.alias))
+async def model_ids(session: AsyncSession, pool: str) -> Sequence[str]:
+    """The models of a pool."""
+    return (await session.scalars(select(col(Model.id)).where(col(Model.pool) == pool).order_by(col(Model.id)))).all()
+
+
+async def aliases(session: AsyncSession, model_ids: Sequence[str] | None = None) -> Mapping[str, Sequence[str]]:
+    """The aliases of each of these models, or of all, in their order; models without any are left out."""
+    chosen = select(col(ModelAlias.model_id), col(ModelAlias.alias)).order_by(col(ModelAlias.alias))
     if model_ids is not None:
         chosen = chosen.where(col(ModelAlias.model_id).in_(model_ids))
-    return (await session.scalars(chosen)).all()
+    found: dict[str, list[str]] = {}
+    for model_id, alias in await session.execute(chosen):
+        found.setdefault(model_id, []).append(alias)
+    return found
 
 
 async def aliases_of(session: AsyncSession, model_id: str) -> Sequence[str]:

@@ -23,9 +23,10 @@ async def recount(session: AsyncSession) -> None:
     hour, day = col(UsageHour.hour), col(UsageDay.day)
     if on_postgresql:
         its_day: Any = func.date(func.timezone("UTC", hour), type_=Date)
-        its_month: Any = func.date(func.date_trunc("month", day), type_=Date)
+        month, year = (func.date(func.date_trunc(span, day), type_=Date) for span in ("month", "year"))
     else:
-        its_day, its_month = func.date(hour, type_=Date), func.date(day, "start of month", type_=Date)
+        its_day = func.date(hour, type_=Date)
+        month, year = (func.date(day, f"start of {span}", type_=Date) for span in ("month", "year"))
     place = (col(UsageHour.tenant_id), its_day.label("day"), col(UsageHour.key_id), col(UsageHour.model))
     days = select(*place, func.max(UsageHour.tenant_name), *_summed(UsageHour)).group_by(
         col(UsageHour.tenant_id), literal_column("day"), col(UsageHour.key_id), col(UsageHour.model)
@@ -34,12 +35,16 @@ async def recount(session: AsyncSession) -> None:
         insert(UsageDay).from_select(["tenant_id", "day", "key_id", "model", "tenant_name", *COUNTED], days)
     )
     tenant, nobody = (func.max(UsageDay.tenant_id), func.max(UsageDay.tenant_name)), (null(), literal(""))
-    both = col(UsageDay.tenant_id) + literal_column("'/'") + col(UsageDay.key_id)
+    within = col(UsageDay.tenant_id) + literal_column("'/'")
+    key, named = within + col(UsageDay.key_id), within + col(UsageDay.tenant_name)
     for kind, start, name, owner in (
         ("day", day, literal(""), nobody),
-        ("model", its_month, col(UsageDay.model), nobody),
-        ("tenant", its_month, col(UsageDay.tenant_id), tenant),
-        ("key", its_month, both, tenant),
+        ("model", month, col(UsageDay.model), nobody),
+        ("tenant", month, col(UsageDay.tenant_id), tenant),
+        ("key", month, key, tenant),
+        ("year_model", year, col(UsageDay.model), nobody),
+        ("year_tenant", year, named, tenant),
+        ("year_key", year, key, tenant),
     ):
         totals = select(literal(kind), start.label("begin"), name.label("name"), *owner, *_summed(UsageDay))
         by = ("begin",) if kind == "day" else ("begin", "name")

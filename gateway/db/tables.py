@@ -315,7 +315,10 @@ class UsageDay(Counted, table=True):
 
 
 class UsageTotal(Counted, table=True):
-    """What all tenants used together: of kind `day` in a day, of `model`, `tenant` and `key` each in a month."""
+    """What all tenants used together: of kind `day` in a day, of `model`, `tenant` and `key` each in a month.
+
+    Of `year_model`, `year_tenant` and `year_key` each in a year.
+    """
 
     __tablename__: ClassVar[str] = "usage_total"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -323,7 +326,10 @@ class UsageTotal(Counted, table=True):
     kind: str = Field(primary_key=True)
     start: date = Field(primary_key=True)
     name: str = Field(primary_key=True)
-    """The model, the id of the tenant, or both ids of a tenant's key as `tenant/key`; of a day nothing."""
+    """The model, the id of the tenant, or both ids of a tenant's key as `tenant/key`; of a day nothing.
+
+    In a year a tenant has a row for each name that it had, as `tenant/name`, so that it is found by all of them.
+    """
     owner: str | None = None
     """The tenant's id, where it is one's."""
     owner_name: str = ""

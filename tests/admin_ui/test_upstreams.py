@@ -5,8 +5,12 @@ import sqlite3
 from contextlib import closing
 from html import unescape
 
+import anyio
 import pytest
 
+from gateway.db.session import Database
+from gateway.services.register.audit import Actor
+from gateway.services.register.models import NewModel, add_model
 from gateway.services.snapshot.entries import PolicySnapshot, UpstreamEntry
 from gateway.services.upstreams.probe import Found
 
@@ -173,6 +177,24 @@ def test_a_key_is_changed_or_taken_away_by_whoever_saw_the_latest(console, token
     again = send(console, path, token, version=console.hidden(late.text, "version"), none="on")
     assert again.status_code == 303
     assert stored(console, "credential") == [(None,)]
+
+
+def test_its_page_names_the_models_of_its_pool_alone_and_its_removal_counts_them(console, token) -> None:
+    async def add() -> None:
+        database = Database.open(f"sqlite:///{console.services.database.file}")
+        async with database.transaction() as session:
+            for id_, pool in (("org/far", "far"), ("org/near", "near"), ("org/a-far", "far")):
+                await add_model(session, Actor("ada", "here"), NewModel(id=id_, pool=pool))
+        await database.close()
+
+    url = register(console, token, credential="")
+    assert "No model is registered in its pool far" in page(console, f"{url}/removal")
+    anyio.run(add)
+    assert re.findall(r'<li><a class="name" href="([^"]*)">([^<]*)<', page(console, url)) == [
+        ("/admin/models/at/org/a-far", "org/a-far"),
+        ("/admin/models/at/org/far", "org/far"),
+    ]
+    assert "requests for 2 models find nobody then" in page(console, f"{url}/removal")
 
 
 def test_one_is_removed_after_a_second_look(console, token) -> None:

@@ -65,4 +65,4 @@ async def add_adapter(session: AsyncSession, actor: Actor, new: NewAdapter) -> M
 
 async def list_adapters(session: AsyncSession, base_id: str) -> Sequence[ModelInfo]:
     """The adapters on a model, by id."""
-    return [model for model in await list_models(session) if model.facts.base == base_id]
+    return await list_models(session, base=base_id)

@@ -89,13 +89,19 @@ async def add_model(session: AsyncSession, actor: Actor, model: NewModel) -> Mod
     return model_info(row, model.aliases)
 
 
-async def list_models(session: AsyncSession, *, after: str = "", limit: int | None = None) -> Sequence[ModelInfo]:
-    """Registered models by id: all of them, or so many of those behind the id `after`."""
-    rows = await queries.models(session, after=after, limit=limit)
-    aliases: dict[str, list[str]] = {}
-    for alias in await queries.aliases(session, None if limit is None else [row.id for row in rows]):
-        aliases.setdefault(alias.model_id, []).append(alias.alias)
+async def list_models(
+    session: AsyncSession, *, after: str = "", limit: int | None = None, base: str | None = None
+) -> Sequence[ModelInfo]:
+    """Registered models by id: all of them, or so many of those behind the id `after`; `base`: its adapters alone."""
+    rows = await queries.models(session, after=after, limit=limit, base=base)
+    few = limit is not None or base is not None
+    aliases = await queries.aliases(session, [row.id for row in rows] if few else None)
     return [model_info(row, aliases.get(row.id, ())) for row in rows]
+
+
+async def models_of(session: AsyncSession, pool: str) -> Sequence[str]:
+    """The ids of the models that a pool serves."""
+    return await queries.model_ids(session, pool)
 
 
 async def find_model(session: AsyncSession, name: str) -> ModelInfo:

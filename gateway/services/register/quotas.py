@@ -112,9 +112,7 @@ async def _used(session: AsyncSession, tenant_id: str, budgets: Sequence[QuotaIn
     if not budgets:
         return {}
     lineages = {key.id: key.lineage for key in await queries.keys(session, tenant_id)}
-    names: dict[str, list[str]] = {}
-    for alias in await queries.aliases(session):
-        names.setdefault(alias.model_id, []).append(alias.alias)
+    names = await queries.aliases(session)
     limits = {
         quota: Limit(
             f"tenant:{tenant_id}" if quota.key_id is None else f"key:{lineages[quota.key_id]}",

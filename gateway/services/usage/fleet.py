@@ -62,8 +62,7 @@ async def fleet_usage_by(
     if period.span == "day":
         rows = await fleet_usage.ranked_of_day(session, kind, period.start, like=part, after=after, limit=limit)
     else:
-        months = [month.start for month in (period.parts if period.span == "year" else (period,))]
-        rows = await fleet_usage.ranked(session, kind, months, like=part, after=after, limit=limit)
+        rows = await fleet_usage.ranked(session, kind, period.span, period.start, like=part, after=after, limit=limit)
     return [_row(row) for row in rows]
 
 

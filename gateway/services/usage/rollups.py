@@ -26,7 +26,7 @@ def days_of(hours: Iterable[Row]) -> Sequence[dict[str, Any]]:
 
 
 def totals_of(days: Iterable[Row]) -> Sequence[dict[str, Any]]:
-    """One row per day over everything, and per month of each model, tenant and key; in the order of their keys."""
+    """One row per day over everything, and per month and year of each model, tenant and key; in their keys' order."""
     return _folded(place for row in days for place in _totals(row))
 
 
@@ -36,12 +36,16 @@ def month_of(day: date) -> date:
 
 
 def _totals(row: Row) -> Iterable[tuple[Row, Row, Row]]:
-    month, nobody = month_of(row["day"]), {"owner": None, "owner_name": ""}
-    owner = {"owner": row["tenant_id"], "owner_name": row["tenant_name"]}
+    month, year = month_of(row["day"]), row["day"].replace(month=1, day=1)
+    nobody, owner = {"owner": None, "owner_name": ""}, {"owner": row["tenant_id"], "owner_name": row["tenant_name"]}
+    key, named = f"{row['tenant_id']}/{row['key_id']}", f"{row['tenant_id']}/{row['tenant_name']}"
     yield {"kind": "day", "start": row["day"], "name": ""}, nobody, row
     yield {"kind": "model", "start": month, "name": row["model"]}, nobody, row
     yield {"kind": "tenant", "start": month, "name": row["tenant_id"]}, owner, row
-    yield {"kind": "key", "start": month, "name": f"{row['tenant_id']}/{row['key_id']}"}, owner, row
+    yield {"kind": "key", "start": month, "name": key}, owner, row
+    yield {"kind": "year_model", "start": year, "name": row["model"]}, nobody, row
+    yield {"kind": "year_tenant", "start": year, "name": named}, owner, row
+    yield {"kind": "year_key", "start": year, "name": key}, owner, row
 
 
 def _folded(rows: Iterable[tuple[Row, Row, Row]]) -> Sequence[dict[str, Any]]:

@@ -32,9 +32,10 @@ def hours() -> list[dict[str, object]]:
     chance = random.Random(3)
     return [
         {
-            "tenant_id": f"tn_{tenant}", "tenant_name": f"Tenant {tenant}", "key_id": chance.choice(("k1", "k2")),
-            "model": chance.choice(("org/m", "org/n")), "endpoint": "/v1/embeddings", "lane": "interactive",
-            "hour": BEGIN + timedelta(hours=hour), **{name: chance.randrange(9) for name in COUNTED},
+            "tenant_id": f"tn_{tenant}", "tenant_name": f"Tenant {tenant}{'' if hour < 60 else ', renamed'}",
+            "key_id": chance.choice(("k1", "k2")), "model": chance.choice(("org/m", "org/n")),
+            "endpoint": "/v1/embeddings", "lane": "interactive", "hour": BEGIN + timedelta(hours=hour),
+            **{name: chance.randrange(9) for name in COUNTED},
         }
         for tenant in range(3)
         for hour in range(0, 80, 7)
@@ -57,3 +58,18 @@ async def test_they_are_what_would_have_been_summed_all_along(database_url) -> N
     assert sorted(found, key=place) == list(days)
     of = lambda row: (row["kind"], row["start"], row["name"])  # noqa: E731
     assert sorted(totals, key=of) == list(totals_of(days))
+    names = [(row["start"].year, row["name"]) for row in totals if row["kind"] == "year_tenant" and "0" in row["name"]]
+    assert sorted(names) == [(2025, "tn_0/Tenant 0"), (2026, "tn_0/Tenant 0"), (2026, "tn_0/Tenant 0, renamed")]
+
+
+async def test_without_sums_of_years_all_others_stay(database_url) -> None:
+    await schema.downgrade(database_url, "0007")
+    database = Database.open(database_url)
+    async with database.transaction() as session:
+        await session.execute(insert(UsageHour), hours())
+    await schema.upgrade(database_url)
+    await schema.downgrade(database_url, "0008")
+    async with database.reading() as session:
+        kinds = set((await session.scalars(select(UsageTotal.kind))).all())
+    await database.close()
+    assert kinds == {"day", "model", "tenant", "key"}

@@ -1,6 +1,7 @@
 import pytest
 
 from gateway.errors import Conflict, NotFound, RequestError
+from gateway.services.register.adapters import list_adapters
 from gateway.services.register.model_changes import ModelSettings, update_model
 from gateway.services.register.model_facts import ModelFacts
 from gateway.services.register.models import NewModel, add_model, find_model
@@ -73,6 +74,9 @@ async def test_adapters_follow_their_model_and_are_not_moved_alone(write, read, 
         add_model,
         NewModel(id="org/m:law", source="org/m", aliases=("law",), facts=ModelFacts(base="org/m", adapter="org/law")),
     )
+    adapters = await read(list_adapters, "org/m")
+    assert [(one.id, one.aliases) for one in adapters] == [("org/m:law", ("law",))]
+    assert await read(list_adapters, "org/m:law") == []
     await write(update_model, "org/m", OTHER)
     moved = await read(find_model, "law")
     assert (moved.pool, moved.dtype, moved.max_tokens, moved.aliases) == ("l4", "float16", 64, ("law",))

@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import io
+import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,7 +65,7 @@ async def test_every_sum_of_sums_agrees_with_the_records(used) -> None:
         days = (await session.scalars(select(UsageDay))).all()
         totals = (await session.scalars(select(UsageTotal))).all()
     assert sum(row.tokens for row in days) == sum(row.tokens for row in records) == 621
-    for kind in ("day", "model", "tenant", "key"):
+    for kind in ("day", "model", "tenant", "key", "year_model", "year_tenant", "year_key"):
         mine = [row for row in totals if row.kind == kind]
         assert [
             sum(getattr(row, name) for row in mine) for name in ("requests", "failed", "refused", "inputs", "tokens")
@@ -118,6 +120,64 @@ async def test_a_tenant_that_was_renamed_is_found_by_both_names_with_all_that_it
     await enter(database, [event("tn_a", "a1", "m", 1, days=40, tenant_name="Old"), event("tn_a", "a1", "m", 2)])
     assert await ranking(database, YEAR, "tenant", like="old") == [("tn_a", 3)]
     assert await ranking(database, YEAR, "tenant", like="tn_a ltd") == [("tn_a", 3)]
+
+
+async def test_a_tenant_that_was_renamed_in_the_middle_of_a_month_is_one_line_of_the_year(database) -> None:
+    await enter(database, [event("tn_a", "a1", "m", 1, days=2, tenant_name="Old"), event("tn_b", "b1", "m", 2)])
+    await enter(database, [event("tn_a", "a1", "m", 4, tenant_name="New")])
+    assert await ranking(database, YEAR, "tenant") == [("tn_a", 5), ("tn_b", 2)]
+    for name in ("old", "new"):
+        assert await ranking(database, YEAR, "tenant", like=name) == [("tn_a", 5)]
+        assert await ranking(database, YEAR, "key", like=name) == [("a1", 5)]
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["as it came", "made anew"])
+async def test_every_search_and_page_is_that_of_a_plain_computation(database, anew) -> None:
+    chance, names = random.Random(5), ("Atlas", "atlantic 100 %", "Harbour", "Ünal & Co")
+    events = []
+    for _ in range(150):
+        tenant, days = chance.randrange(9), chance.choice((0, 0, 3, 14, 40, 330))
+        month = (NOON - timedelta(days=days)).month
+        called = {"tenant_name": names[(tenant + (month < 11) * (tenant % 3)) % 4]}  # some are renamed in November
+        key, model = f"k{tenant}{chance.randrange(2)}", f"org/{chance.choice(('small', 'large', 'atlas'))}"
+        events.append(event(f"tn_{tenant}", key, model, chance.randrange(3), days=days, **called))
+    await enter(database, events)
+    if anew:
+        async with database.transaction() as session:
+            await recount(session)
+    for period in (DAY, MONTH, Period.parse("2026-10"), YEAR, Period.parse("2025")):
+        for kind in ("model", "tenant", "key"):
+            for like in ("", "atla", "0", "tn_", "_", "%", "TN_3", "unal", "o", "nobody"):
+                expected = plainly(events, period, kind, like)
+                assert await in_pages(database, period, kind, like, 4) == expected, (period, kind, like)
+
+
+def plainly(events, period, kind, like) -> list[tuple[str, int]]:
+    """What stands in which place with how many tokens, of single events."""
+    sums, names, owners = Counter(), {}, {}
+    for one in (one for one in events if period.start <= one.time.date() < period.end):
+        place = {"model": one.model, "tenant": one.tenant_id, "key": f"{one.tenant_id}/{one.key_id}"}[kind]
+        sums[place] += one.tokens
+        names.setdefault(one.tenant_id, set()).add(one.tenant_name.lower())
+        owners[place] = None if kind == "model" else one.tenant_id
+    found = [
+        (place, tokens)
+        for place, tokens in sums.items()
+        if any(like.lower() in name for name in (place.lower(), *names.get(owners[place], ())))
+    ]
+    return sorted(found, key=lambda row: (-row[1], row[0]))
+
+
+async def in_pages(database, period, kind, like, size) -> list[tuple[str, int]]:
+    """The same by the program, so many at once."""
+    found, after = [], None
+    while True:
+        async with database.reading() as session:
+            page = await fleet_usage_by(session, period, kind, like=like, after=after, limit=size)
+        found += [(row.place, row.used.tokens) for row in page]
+        if len(page) < size:
+            return found
+        after = (page[-1].used.tokens, page[-1].place)
 
 
 async def test_parts_are_days_of_a_month_and_months_of_a_year(used) -> None:
