@@ -25,10 +25,10 @@ from benchmarks.processes import NotMeasurable
 from benchmarks.random_bert import BASE, TINY, write_bert
 from benchmarks.report import Report, Table, publish
 from benchmarks.swap import COPIES, Subject, books_of
-from engine.calibration import calibrate
 from engine.device import Device, open_device
-from engine.device_work import ThreadedDevice
+from engine.memory.calibration import calibrate
 from engine.protocol import ModelRef
+from engine.scheduling.device_work import ThreadedDevice
 from engine.settings import EngineSettings
 
 NO_CUDA = (

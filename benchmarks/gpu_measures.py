@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from benchmarks.swap import Subject, swap_models
 from engine.batch import pack
-from engine.buffers import HostBuffer, device_memory
-from engine.calibration import Shape, powers_of_two
 from engine.device import Device, give_back_memory
-from engine.device_work import ThreadedDevice
 from engine.encoded import Encoded
 from engine.heads.vectors import stacked
 from engine.layers.attention import attend_runs, resolve_attention
-from engine.loaded import LoadedModel
-from engine.loading import plan_load
-from engine.out_of_memory import Step
+from engine.loading.loaded import LoadedModel
+from engine.loading.plan import plan_load
+from engine.memory.buffers import HostBuffer, device_memory
+from engine.memory.calibration import Shape, powers_of_two
 from engine.protocol import ModelRef
 from engine.residency import Residency
 from engine.scheduler import Scheduler
-from engine.waiting import Model
+from engine.scheduling.device_work import ThreadedDevice
+from engine.scheduling.out_of_memory import Step
+from engine.scheduling.waiting import Model
 
 RUNS = 10
 MIXED = (3, 17, 50, 50, 128, 200, 511)

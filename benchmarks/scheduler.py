@@ -20,12 +20,12 @@ from benchmarks.rounds import Spread, Step, interleave
 from benchmarks.served import starter_folder
 from engine.catalog import describe
 from engine.device import Device, open_device
-from engine.device_work import ThreadedDevice
 from engine.encoded import Encoded
-from engine.loaded import load_model
+from engine.loading.loaded import load_model
 from engine.scheduler import Scheduler
+from engine.scheduling.device_work import ThreadedDevice
+from engine.scheduling.turns import ModelTurns
 from engine.settings import EngineSettings
-from engine.turns import ModelTurns
 from shoal.load.corpus import texts
 
 REQUESTS = 10_000

@@ -24,10 +24,10 @@ from benchmarks.random_bert import BASE, write_bert
 from benchmarks.report import Report, Table, publish, shown
 from benchmarks.rounds import Spread, Step, interleave, ratio, spread
 from benchmarks.served import starter_folder
-from engine.buffers import map_memory
 from engine.device import Device, give_back_memory, open_device
-from engine.loaded import LoadedModel, ModelInHost
-from engine.loading import plan_load
+from engine.loading.loaded import LoadedModel, ModelInHost
+from engine.loading.plan import plan_load
+from engine.memory.buffers import map_memory
 from engine.protocol import ModelRef
 from engine.residency import Residency
 from engine.settings import EngineSettings

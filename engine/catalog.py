@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.adapter_files import tasks_of
 from engine.architectures import FALLBACK, first_position
-from engine.checkpoint import FLOATS, TensorEntry, read_checkpoint
+from engine.configs.head_spec import HeadSpec
+from engine.configs.heads import read_heads
+from engine.configs.network import network_config
 from engine.errors import FolderIncomplete
 from engine.fallback import recognise
-from engine.folder import (
+from engine.files.adapter import tasks_of
+from engine.files.checkpoint import FLOATS, TensorEntry, read_checkpoint
+from engine.files.folder import (
     NETWORKS,
     ModelFolder,
     Module,
@@ -24,9 +27,6 @@ from engine.folder import (
     read_optional,
     routed,
 )
-from engine.head_config import read_heads
-from engine.head_spec import HeadSpec
-from engine.nested_config import network_config
 
 LIMIT_FILES = tuple(
     f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert", "xlm-roberta")

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from engine.memory.tiers import Move
 from engine.protocol import Lane, NodeStatus, Tier
-from engine.speed import BatchRecord
-from engine.tiers import Move
+from engine.scheduling.speed import BatchRecord
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 LONG_SECONDS = (*SECONDS, 120, 300, 600)

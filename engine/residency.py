@@ -19,11 +19,11 @@ from typing import Generic, TypeVar
 import structlog
 
 from engine.errors import Draining, EngineError, LoadTimedOut, ModelInvalid, ModelLoading, ModelTooLarge, OutOfMemory
-from engine.eviction import EvictionPolicy, least_recently_used
-from engine.memory import Memory
+from engine.memory.budgets import Memory
+from engine.memory.eviction import EvictionPolicy, least_recently_used
+from engine.memory.tiers import Calibrated, Entry, LoadPlan, Move, Place, key_of
 from engine.progress import Progress
 from engine.protocol import ModelRef
-from engine.tiers import Calibrated, Entry, LoadPlan, Move, Place, key_of
 from engine.work import Work, threads
 
 __all__ = ["COOL_DOWN", "Entry", "LoadPlan", "Move", "Residency"]

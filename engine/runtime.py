@@ -8,11 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from engine.device import Device, give_back_memory, open_device
-from engine.device_work import ThreadedDevice
-from engine.eviction import POLICIES
-from engine.loading import plan_load
+from engine.loading.plan import plan_load
+from engine.memory.eviction import POLICIES
 from engine.metrics import EngineMetrics
-from engine.out_of_memory import Step
 from engine.protocol import (
     OLDEST_PROTOCOL,
     PROTOCOL_VERSION,
@@ -31,6 +29,8 @@ from engine.protocol import (
 )
 from engine.residency import Residency
 from engine.scheduler import Scheduler
+from engine.scheduling.device_work import ThreadedDevice
+from engine.scheduling.out_of_memory import Step
 from engine.settings import EngineSettings
 from engine.status import node_version, resident
 from engine.tasks.classify import classify

@@ -2,8 +2,8 @@
 
 - Each worker runs one batch. What waits is shared among the workers that are free. When all are busy one more batch is
   cut and packed, but only of a full budget; otherwise the next one stays open and fills until a worker is free.
-- Who is next: the lane by its share (lanes.py), the model by its turn (turns.py), then deficit round robin between
-  flows, oldest first inside each (fairness.py). A big request spreads over batches.
+- Who is next: the lane by its share (scheduling/lanes.py), the model by its turn (turns.py there), then deficit round
+  robin between flows, oldest first inside each (fairness.py). A big request spreads over batches.
 - Callers that left, and those whose deadline has passed, are dropped when their items would be taken.
 - A batch that fails fails only its own items; out of memory is met in four steps (out_of_memory.py).
 """
@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from engine.device_work import DeviceWork
 from engine.encoded import Encoded
 from engine.errors import DeadlinePassed, Draining, EngineError, InferenceFailed, QueueFull
-from engine.lanes import BULK_SHARE, LaneShare
-from engine.out_of_memory import FreeMemory, Step, free_nothing, run_fitting
 from engine.protocol import Lane
-from engine.speed import BatchRecord, Speed
+from engine.scheduling.device_work import DeviceWork
+from engine.scheduling.lanes import BULK_SHARE, LaneShare
+from engine.scheduling.out_of_memory import FreeMemory, Step, free_nothing, run_fitting
+from engine.scheduling.speed import BatchRecord, Speed
+from engine.scheduling.turns import ModelTurns
+from engine.scheduling.waiting import Item, Job, Model, Row
 from engine.tracing import batch_of
-from engine.turns import ModelTurns
-from engine.waiting import Item, Job, Model, Row
 
 LEAST_SHARE = 64
 """Tokens; a batch is not made smaller than this to occupy a free worker."""

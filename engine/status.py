@@ -2,10 +2,10 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from engine.loaded import LoadedModel
+from engine.loading.loaded import LoadedModel
+from engine.memory.tiers import Entry
 from engine.protocol import LoadProgress, ResidentModel
 from engine.tasks.using import Loaded
-from engine.tiers import Entry
 
 
 def resident(entry: Entry[Loaded], now: float) -> ResidentModel:

@@ -13,8 +13,8 @@ from itertools import groupby, islice
 import torch
 from torch import Tensor
 
-from engine.checkpoint import FLOATS, TensorEntry
 from engine.errors import CheckpointCorrupt, SourceNotFound, WeightMismatch
+from engine.files.checkpoint import FLOATS, TensorEntry
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from engine import catalog, source
+from engine import catalog
 from engine.errors import EngineError
+from engine.loading import source
 from gateway.db.session import Database
 from gateway.services.access import operators
 from gateway.services.register import grants, keys, models, tenants

@@ -5,12 +5,13 @@ import importlib.util
 from pathlib import Path
 from typing import TypedDict, cast
 
-from engine import catalog, source
-from engine.adapter_files import CONFIG, LowRank, read_adapter
-from engine.answers import TEMPLATES
-from engine.asking import abilities
-from engine.head_spec import HeadSpec
-from engine.token_reading import TokenReading
+from engine import catalog
+from engine.configs.answers import TEMPLATES
+from engine.configs.head_spec import HeadSpec
+from engine.configs.token_reading import TokenReading
+from engine.files.adapter import CONFIG, LowRank, read_adapter
+from engine.loading import source
+from engine.tasks.asking import abilities
 from gateway.services.register.model_facts import ModelFacts, Task
 
 VECTORS = frozenset(("dense", "sparse", "multi"))
@@ -38,7 +39,7 @@ def inspect(name: str, revision: str | None) -> catalog.ModelSpec:
     """
     spec = catalog.describe(source.resolve(name, revision))
     if importlib.util.find_spec("torch") is not None:
-        torch, loaded = (importlib.import_module(module) for module in ("torch", "engine.loaded"))
+        torch, loaded = (importlib.import_module(module) for module in ("torch", "engine.loading.loaded"))
         loaded.check_model(spec, torch.device("cpu"), torch.float32)
     return spec
 
@@ -53,7 +54,7 @@ def inspect_adapter(name: str, spec: catalog.ModelSpec) -> tuple[LowRank, ...]:
         folder, at = name, ""
     pairs = read_adapter(source.resolve(folder, revision if at else None, (CONFIG,)))
     if importlib.util.find_spec("torch") is not None:
-        importlib.import_module("engine.loading").check_adapter(spec, name)
+        importlib.import_module("engine.loading.plan").check_adapter(spec, name)
     return pairs
 
 

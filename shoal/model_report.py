@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.asking import abilities
 from engine.catalog import ModelSpec
-from engine.tensor_entry import FLOATS
+from engine.files.tensor_entry import FLOATS
+from engine.tasks.asking import abilities
 from shoal.inspection import found
 
 MIB = 2**20

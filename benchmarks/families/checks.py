@@ -11,7 +11,7 @@ from benchmarks.families.case import Case, Hidden, Reference
 from engine.catalog import describe
 from engine.device import Device, open_device
 from engine.encoded import Encoded
-from engine.loaded import LoadedModel, load_model
+from engine.loading.loaded import LoadedModel, load_model
 from engine.settings import EngineSettings
 
 PARITY = 1e-4

@@ -10,9 +10,9 @@ import tokenizers
 from benchmarks.families.case import VOCABULARY
 from engine.catalog import describe
 from engine.encoded import Encoded
-from engine.label_prompts import read_labelled
+from engine.prompts.labels import read_labelled
+from engine.prompts.words import read_words
 from engine.tokenizer import Tokenized
-from engine.word_prompts import read_words
 
 LABELS = ("w11", "w12 w13", "w14-w15", "w16")
 ALL = -1.0

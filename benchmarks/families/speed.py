@@ -10,7 +10,7 @@ from benchmarks.families.case import Case, Reference, sequences
 from benchmarks.families.checks import load
 from benchmarks.rounds import Spread, Step, interleave
 from engine.encoded import DENSE, Encoded
-from engine.loaded import LoadedModel
+from engine.loading.loaded import LoadedModel
 from shoal.load.corpus import lengths
 
 TEXTS = 32

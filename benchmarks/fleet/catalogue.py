@@ -2,7 +2,7 @@
 
 from benchmarks.simulation.catalogue import catalogue
 from benchmarks.simulation.node import NodeSize
-from engine.fake import FakeSpec
+from engine.simulation.fake import FakeSpec
 
 SPARE = 1.25
 """Models to draw for each that is wanted."""

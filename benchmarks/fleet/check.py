@@ -9,7 +9,7 @@ from benchmarks.fleet.traffic import trace
 from benchmarks.simulation.fleet import POLL_INTERVAL, simulate
 from benchmarks.simulation.node import NodeSize
 from benchmarks.simulation.traffic import Arrival
-from engine.eviction import least_recently_used
+from engine.memory.eviction import least_recently_used
 from engine.protocol import ModelRef
 
 NODES, MODELS, RATE, SECONDS = 8, 120, 80.0, 60.0

@@ -1,8 +1,9 @@
 """One node as a discrete-event model: quick enough for a thousand of them, with the engine's own rules in it.
 
-Who leaves the memory is `engine.eviction.plan_eviction`, whose turn it is `engine.turns.ModelTurns`, and what models
-take is the simulation's catalogue. The tasks, locks and timers around them in the engine are left out, and so are the
-tokenizer, the packing of a batch while another one runs, and lanes. `benchmarks.fleet.check` compares the two.
+Who leaves the memory is `engine.memory.eviction.plan_eviction`, whose turn it is
+`engine.scheduling.turns.ModelTurns`, and what models take is the simulation's catalogue. The tasks, locks and timers
+around them in the engine are left out, and so are the tokenizer, the packing of a batch while another one runs, and
+lanes. `benchmarks.fleet.check` compares the two.
 """
 
 from collections import deque
@@ -11,11 +12,11 @@ from dataclasses import dataclass, field
 
 from benchmarks.fleet.clock import Clock
 from benchmarks.simulation.node import READ_HEADERS, NodeSize
-from engine.eviction import Resident, least_recently_used, plan_eviction
-from engine.fake import FakeSpec
+from engine.memory.eviction import Resident, least_recently_used, plan_eviction
 from engine.scheduler import TURN_BATCHES
-from engine.speed import BatchRecord, Speed
-from engine.turns import ModelTurns
+from engine.scheduling.speed import BatchRecord, Speed
+from engine.scheduling.turns import ModelTurns
+from engine.simulation.fake import FakeSpec
 from policies.fleet import NodeFacts
 
 

@@ -9,7 +9,7 @@ from benchmarks.fleet.node import Request, SimulatedNode
 from benchmarks.fleet.routers import Router
 from benchmarks.fleet.traffic import Arrival
 from benchmarks.simulation.node import NodeSize
-from engine.fake import FakeSpec
+from engine.simulation.fake import FakeSpec
 from policies.health import Health
 
 JITTER = 0.2

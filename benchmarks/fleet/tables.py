@@ -89,8 +89,8 @@ def check_table(rows: Sequence[Row]) -> Table:
             ]
             for name, of in _grouped(rows, "node")
         ],
-        "The real residency and scheduler (`engine.fake`) are too slow for a thousand nodes. The quick model has their "
-        "eviction rule and their turns (`engine.eviction`, `engine.turns`) in it.",
+        "The real residency and scheduler (`engine.simulation.fake`) are too slow for a thousand nodes. The quick "
+        "model has their eviction rule and their turns (`engine.memory.eviction`, `engine.scheduling.turns`) in it.",
     )
 
 

@@ -3,8 +3,8 @@
 import math
 import random
 
-from engine.fake import FakeSpec
 from engine.protocol import ModelRef
+from engine.simulation.fake import FakeSpec
 
 MEDIAN_BYTES = 440e6
 """A base-sized encoder in bfloat16, with its tokenizer."""

@@ -18,9 +18,9 @@ from benchmarks.simulation.node import NodeSize
 from benchmarks.simulation.replay import Item, bound, clairvoyant, online
 from benchmarks.simulation.tables import device_table, fleet_table, replay_table, verdict_table, wait_table
 from benchmarks.simulation.traffic import KINDS, Arrival, Kind, trace
-from engine.eviction import EvictionPolicy, greedy_dual_size_frequency, least_recently_used
-from engine.fake import FakeSpec
+from engine.memory.eviction import EvictionPolicy, greedy_dual_size_frequency, least_recently_used
 from engine.protocol import Lane, ModelRef
+from engine.simulation.fake import FakeSpec
 
 POLICIES: Mapping[str, EvictionPolicy] = {"LRU": least_recently_used, "GDSF": greedy_dual_size_frequency}
 

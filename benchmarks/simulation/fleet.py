@@ -9,10 +9,10 @@ from hashlib import sha256
 
 from benchmarks.simulation.node import Answer, NodeSize, SimulatedNode
 from benchmarks.simulation.traffic import Arrival
-from engine.eviction import EvictionPolicy
-from engine.fake import FakeSpec
+from engine.memory.eviction import EvictionPolicy
 from engine.protocol import ModelRef
-from engine.virtual_time import VirtualLoop
+from engine.simulation.fake import FakeSpec
+from engine.simulation.virtual_time import VirtualLoop
 from policies.fleet import Fleet
 from policies.routing import choose_node
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from benchmarks.simulation.traffic import Arrival
 from engine.errors import EngineError
-from engine.eviction import EvictionPolicy
-from engine.fake import FakeMachine, FakeModel, FakeSpec, fake_tokens
+from engine.memory.eviction import EvictionPolicy
 from engine.progress import Progress
 from engine.protocol import ModelRef, Tier
 from engine.residency import LoadPlan, Residency
 from engine.scheduler import Scheduler
 from engine.settings import EngineSettings
-from engine.virtual_time import VirtualLoop
+from engine.simulation.fake import FakeMachine, FakeModel, FakeSpec, fake_tokens
+from engine.simulation.virtual_time import VirtualLoop
 from policies.fleet import NodeFacts
 
 READ_HEADERS = 5e-3

@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.eviction import EvictionPolicy, Resident, plan_eviction
+from engine.memory.eviction import EvictionPolicy, Resident, plan_eviction
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.head_spec import HeadSpec
+from engine.configs.head_spec import HeadSpec
 from engine.heads.answer import AnswerHead
 from engine.heads.blocks import block_bytes
 from engine.heads.dense import DenseHead, dense_keys

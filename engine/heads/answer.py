@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from engine.head_spec import HeadSpec
+from engine.configs.head_spec import HeadSpec
 from engine.heads.part import Head, Part
 from engine.heads.scores import ends
 

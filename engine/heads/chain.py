@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.configs.vector_steps import VectorStep
 from engine.layers.activation import activation
-from engine.vector_steps import VectorStep
 
 NORM_EPS = 1e-5
 """Of sentence-transformers' LayerNorm module."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from engine.head_spec import HeadSpec
+from engine.configs.head_spec import HeadSpec
 from engine.heads.chain import chain, renames
 from engine.heads.part import Head, Part
 from engine.heads.pooling import POOLINGS, pooled_tokens

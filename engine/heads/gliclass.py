@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine.head_spec import HeadSpec
+from engine.configs.head_spec import HeadSpec
 from engine.heads.blocks import NUMBERS
 from engine.heads.label_scorers import SCORERS, Projector
 from engine.heads.part import Head, Part
-from engine.label_prompts import ClassMarks
 from engine.layers.lstm import Lstm
+from engine.prompts.labels import ClassMarks
 from engine.weights import KeyMap
 
 Places = NDArray[np.int64]

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.head_spec import HeadSpec
+from engine.configs.head_spec import HeadSpec
 from engine.heads.blocks import NUMBERS
 from engine.heads.part import Head, Part
+from engine.heads.spans import Candidates, Places, from_words
 from engine.layers.lstm import Lstm
-from engine.spans import Candidates, Places, from_words
+from engine.prompts.words import SpanMarks
 from engine.weights import KeyMap
-from engine.word_prompts import SpanMarks
 
 WIDER = 4
 """Times the width in the middle of its small networks."""

@@ -6,8 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from engine.configs.head_spec import HeadSpec
 from engine.encoded import Encoded, Marks
-from engine.head_spec import HeadSpec
 from engine.heads.chain import chain, renames
 from engine.heads.part import Head, Part
 from engine.heads.vectors import Vectors

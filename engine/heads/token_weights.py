@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from engine.configs.head_spec import HeadSpec
 from engine.encoded import Encoded, Marks
-from engine.head_spec import HeadSpec
 from engine.heads.part import Head, Part
 from engine.weights import KeyMap
 

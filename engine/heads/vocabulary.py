@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.configs.head_spec import HeadSpec
+from engine.configs.sparse import VocabularyLayout
 from engine.encoded import TokenIds
-from engine.head_spec import HeadSpec
 from engine.heads.part import Head, Part
 from engine.heads.token_weights import Sparse
 from engine.layers.activation import activation
 from engine.layers.embedding import Embedding
-from engine.sparse_config import VocabularyLayout
 from engine.weights import KeyMap
 
 NUMBERS = 2**24

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from engine.asking import check_labels, head_of, unable
+from engine.configs.head_spec import HeadSpec
 from engine.errors import BadRequest
-from engine.head_spec import HeadSpec
 from engine.protocol import ClassifyReply, ClassifyRequest
+from engine.tasks.asking import check_labels, head_of, unable
 from engine.tasks.inference import by_inference, entailment_of
 from engine.tasks.labels import Numbers, best, sigmoid, softmax
 from engine.tasks.read_labels import by_reading

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from engine.asking import can, width_of
 from engine.errors import BadRequest
+from engine.heads.quantize import Quantized, quantize
 from engine.heads.token_weights import Sparse
 from engine.heads.vectors import narrow, stacked
-from engine.prompts import reading_of
+from engine.prompts.texts import reading_of
 from engine.protocol import EmbedReply, EmbedRequest, SparseVector
-from engine.quantize import Quantized, quantize
+from engine.tasks.asking import can, width_of
 from engine.tasks.running import Running
 from engine.tasks.texts import read, rows_of
 

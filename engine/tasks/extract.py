@@ -1,8 +1,8 @@
 """Extract: the spans of a text that labels fit; those of the request, or the model's own."""
 
-from engine.asking import head_of, unable
 from engine.errors import BadRequest
 from engine.protocol import ExtractReply, ExtractRequest
+from engine.tasks.asking import head_of, unable
 from engine.tasks.label_spans import label_spans
 from engine.tasks.running import Running
 from engine.tasks.token_labels import label_tokens

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.asking import MAX_PAIRS
 from engine.errors import BadRequest
 from engine.protocol import ClassifyReply, ClassifyRequest
+from engine.tasks.asking import MAX_PAIRS
 from engine.tasks.labels import Numbers, best, softmax
 from engine.tasks.running import Visit
 

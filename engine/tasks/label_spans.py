@@ -7,15 +7,15 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.asking import check_labels, check_markers
+from engine.configs.head_spec import HeadSpec
+from engine.configs.label_reading import WordReading
 from engine.encoded import Encoded, Row
 from engine.errors import BadRequest
-from engine.head_spec import HeadSpec
-from engine.label_reading import WordReading
+from engine.heads.spans import chosen, joined, rows_of
+from engine.prompts.words import SpanMarks, read_words
 from engine.protocol import Entity, ExtractReply, ExtractRequest
-from engine.spans import chosen, joined, rows_of
+from engine.tasks.asking import check_labels, check_markers
 from engine.tasks.running import Visit
-from engine.word_prompts import SpanMarks, read_words
 from engine.work import threads
 
 

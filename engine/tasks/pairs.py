@@ -4,12 +4,12 @@ from functools import partial
 
 import numpy as np
 
-from engine.answers import TEMPLATES
-from engine.asked import ask
-from engine.asking import head_of, unable
+from engine.configs.answers import TEMPLATES
+from engine.configs.head_spec import HeadSpec
 from engine.errors import BadRequest, InputTooLong, QueryTooLong
-from engine.head_spec import HeadSpec
+from engine.prompts.pairs import ask
 from engine.protocol import RerankReply, RerankRequest
+from engine.tasks.asking import head_of, unable
 from engine.tasks.labels import ACTIVATIONS
 from engine.tasks.running import Visit
 from engine.tokenizer import Tokenized

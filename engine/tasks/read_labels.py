@@ -4,12 +4,12 @@ from functools import partial
 
 import numpy as np
 
-from engine.asking import check_markers
+from engine.configs.head_spec import HeadSpec
+from engine.configs.label_reading import LabelReading
 from engine.errors import BadRequest
-from engine.head_spec import HeadSpec
-from engine.label_prompts import read_labelled
-from engine.label_reading import LabelReading
+from engine.prompts.labels import read_labelled
 from engine.protocol import ClassifyReply, ClassifyRequest
+from engine.tasks.asking import check_markers
 from engine.tasks.labels import best, sigmoid, softmax
 from engine.tasks.running import Visit
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from engine.asking import unable
 from engine.encoded import Row
 from engine.errors import BadRequest
 from engine.heads.similarity import max_sim, sparse_dot
 from engine.heads.vectors import cosine, stacked
-from engine.prompts import reading_of
+from engine.prompts.texts import reading_of
 from engine.protocol import RerankReply, RerankRequest
+from engine.tasks.asking import unable
 from engine.tasks.pairs import by_pairs
 from engine.tasks.running import Running, Visit
 from engine.tasks.texts import read, rows_of

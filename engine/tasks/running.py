@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 import tokenizers
 
-from engine.asking import Claim, claim_of
 from engine.encoded import DENSE, Encoded, Row
 from engine.errors import DeadlinePassed, Draining, InferenceFailed
 from engine.metrics import EngineMetrics
 from engine.protocol import ModelWork, Timings
 from engine.residency import Residency
 from engine.scheduler import Scheduler
+from engine.tasks.asking import Claim, claim_of
 from engine.tasks.using import Loaded, Used, Using
 from engine.tokenizer import Cut, Finish, Text, Tokenized
 from engine.tracing import part

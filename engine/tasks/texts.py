@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.configs.head_spec import HeadSpec
+from engine.configs.token_reading import Expansion, TokenReading
 from engine.encoded import Encoded, Marks, Row
 from engine.errors import BadRequest
-from engine.head_spec import HeadSpec
 from engine.heads.vocabulary import VocabularyHead
-from engine.prompts import Reading
+from engine.prompts.texts import Reading
 from engine.protocol import InputType
 from engine.tasks.running import Visit
-from engine.token_reading import Expansion, TokenReading
 from engine.tokenizer import Tokenized, Tokenizer
 from engine.work import threads
 

@@ -9,10 +9,10 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from engine.asking import check_labels, head_of, unable
 from engine.encoded import Encoded
 from engine.errors import BadRequest, InputTooLong
 from engine.protocol import Aggregation, Entity, ExtractReply, ExtractRequest
+from engine.tasks.asking import check_labels, head_of, unable
 from engine.tasks.labels import Numbers, softmax
 from engine.tasks.running import Visit
 from engine.tokenizer import CHARACTERS_PER_TOKEN, Tokenized, not_unicode

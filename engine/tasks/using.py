@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine.adapter import LoadedAdapter
 from engine.errors import ModelLoading
-from engine.loaded import LoadedModel
-from engine.loading import OWN
-from engine.prompts import task_of
+from engine.loading.adapter import LoadedAdapter
+from engine.loading.loaded import LoadedModel
+from engine.loading.plan import OWN
+from engine.prompts.texts import task_of
 from engine.protocol import ModelRef, ModelWork
 from engine.residency import Residency
 

@@ -8,7 +8,7 @@ from benchmarks.processes import NotMeasurable
 from benchmarks.random_bert import TINY, write_bert
 from engine.catalog import describe
 from engine.device import open_device
-from engine.loaded import load_model
+from engine.loading.loaded import load_model
 from engine.settings import EngineSettings
 
 

@@ -15,7 +15,7 @@ from benchmarks.simulation.fleet import simulate
 from benchmarks.simulation.node import NodeSize
 from benchmarks.simulation.replay import Item, bound, clairvoyant, online
 from benchmarks.simulation.traffic import KINDS, trace
-from engine.eviction import greedy_dual_size_frequency, least_recently_used
+from engine.memory.eviction import greedy_dual_size_frequency, least_recently_used
 
 SMALL = NodeSize(budget=4 * 2**30, host_budget=8 * 2**30)
 BUDGET = 6

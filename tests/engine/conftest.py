@@ -22,13 +22,13 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 import engine.runtime
 from engine.device import Device
-from engine.loaded import LoadedModel
+from engine.loading.loaded import LoadedModel
+from engine.memory.tiers import LoadPlan
 from engine.progress import Progress
 from engine.protocol import ModelRef
 from engine.runtime import Runtime, open_runtime
 from engine.server import create_engine_app
 from engine.settings import EngineSettings
-from engine.tiers import LoadPlan
 from engine.tracing import NodeTracing
 
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"

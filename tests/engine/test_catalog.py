@@ -6,10 +6,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from engine.catalog import describe
+from engine.configs.head_spec import HeadSpec
+from engine.configs.pooling import read_pooling
+from engine.configs.vector_steps import VectorStep
 from engine.errors import ArchitectureUnknown, CheckpointCorrupt, FolderIncomplete, ModelInvalid
-from engine.head_spec import HeadSpec
-from engine.pooling_config import read_pooling
-from engine.vector_steps import VectorStep
 
 
 def test_the_starter_model_says_what_it_is(starter):
@@ -27,7 +27,8 @@ def test_the_starter_model_says_what_it_is(starter):
 
 
 def test_reading_a_model_needs_no_torch():
-    code = "import sys, engine.catalog, engine.source; assert not {'torch', 'numpy', 'tokenizers'} & set(sys.modules)"
+    modules = "engine.catalog, engine.loading.source"
+    code = f"import sys, {modules}; assert not {{'torch', 'numpy', 'tokenizers'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -12,7 +12,7 @@ from transformers import AlbertConfig, AlbertModel
 
 from benchmarks.families.folder import write_folder
 from engine.errors import DeadlinePassed, ModelInvalid, OutOfMemory
-from engine.loaded import LoadedModel
+from engine.loading.loaded import LoadedModel
 from engine.protocol import EmbedRequest, ModelRef
 from shoal.tracing.tracer import NodeTracer
 

@@ -13,10 +13,10 @@ import pytest
 import engine.runtime
 from engine.encoded import Encoded
 from engine.errors import ModelInvalid
-from engine.loaded import LoadedModel
+from engine.loading.loaded import LoadedModel
 from engine.protocol import EmbedRequest, RerankRequest
 from engine.scheduler import Scheduler
-from engine.virtual_time import VirtualLoop
+from engine.simulation.virtual_time import VirtualLoop
 
 TEXTS = [" ".join(f"w{(place + word) % 95}" for word in range(1 + place % 7)) for place in range(12)]
 

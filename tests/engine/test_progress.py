@@ -13,15 +13,15 @@ import pytest
 from huggingface_hub.utils import tqdm
 
 from engine import weights
-from engine.checkpoint import read_header
 from engine.device import open_device
 from engine.errors import SourceNotFound
-from engine.hub_bar import told_to
-from engine.loading import plan_load
+from engine.files.checkpoint import read_header
+from engine.loading.hub_bar import told_to
+from engine.loading.plan import plan_load
+from engine.loading.source import resolve
 from engine.progress import Progress
 from engine.protocol import ModelRef
 from engine.settings import EngineSettings
-from engine.source import resolve
 
 
 def test_a_phase_counts_its_bytes_and_the_next_begins_at_none():
@@ -158,7 +158,7 @@ def test_a_download_tells_its_load(monkeypatch, tmp_path):
 HUB = b"""
 import sys
 from engine.progress import Progress
-from engine.source import resolve
+from engine.loading.source import resolve
 
 class Watched(Progress):
     def advance(self, count):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ModelInvalid, ModelLoading, ModelTooLarge
-from engine.eviction import Resident, plan_eviction
+from engine.memory.eviction import Resident, plan_eviction
 from engine.protocol import ModelRef
 from engine.residency import COOL_DOWN, LoadPlan, Residency
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.device_work import ThreadedDevice
 from engine.encoded import Encoded
 from engine.errors import DeadlinePassed, Draining, InferenceFailed, OutOfMemory, QueueFull
 from engine.scheduler import Scheduler
+from engine.scheduling.device_work import ThreadedDevice
 
 
 class FakeModel:

@@ -1,0 +1,1 @@
+"""A model's files, read without torch and without running anything of theirs."""

@@ -1,0 +1,1 @@
+"""What models take of the device's and the host's memory, and who leaves so that another fits."""
