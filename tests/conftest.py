@@ -23,6 +23,7 @@ pytest_plugins = (
     "fake_provider",
     "full_console",
     "garbage",
+    "order",
     "postgres_server",
     "secrets_watch",
 )
