@@ -20,6 +20,7 @@ import structlog
 pytest_plugins = (
     "authorities",
     "compatibility",
+    "deadlines",
     "fake_provider",
     "full_console",
     "garbage",
