@@ -32,6 +32,8 @@ from gateway.services.register import grants, keys, models, quotas, tenants
 from gateway.services.register.audit import Actor
 from shoal.database import change
 
+pytestmark = pytest.mark.timeout(400)  # a machine with other things to do starts seven programs slowly
+
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 SECRETS = {
     "SHOAL_ENGINE_SECRET": "the-secret-of-these-nodes-and-gateways",
@@ -60,7 +62,7 @@ def free_port() -> int:
         return port
 
 
-def until(condition: Callable[[], Any], what: str, limit: float = 60.0) -> Any:
+def until(condition: Callable[[], Any], what: str, limit: float = 120.0) -> Any:
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
@@ -205,7 +207,7 @@ class Kubelet:
     def run(self, container: Mapping[str, Any]) -> None:
         """To its end, which must be a good one."""
         told = self.environment(container)
-        subprocess.run(self.command(container), env=told, check=True, capture_output=True, timeout=60)
+        subprocess.run(self.command(container), env=told, check=True, capture_output=True, timeout=120)
 
     def start(self, name: str, words: list[str], environment: Mapping[str, str] | None = None) -> None:
         log = self.stack.enter_context((self.folder / f"{name}.log").open("wb"))
