@@ -12,14 +12,20 @@ CLIENTS := $(patsubst tests/clients/%/requirements.txt,.clients/%/.installed,$(w
 TELLING := test_clients test_client_errors $(addprefix own_classes/test_,databases frameworks weaviate what_works)
 ARGS   ?=
 
-.PHONY: run install test check pytest clients compatibility test-servers deploy-tools format bench demo screenshots clean
+.PHONY: run install test test-tools check pytest clients compatibility test-servers deploy-tools format bench demo screenshots clean
 
 run: install
 	@exec $(BIN)/shoal serve $(ARGS)
 
 install: $(VENV)/.installed
 
-test: check pytest
+# What is installed waits for the network and for the disk by turns: all of it at the same time.
+test:
+	@$(MAKE) --no-print-directory --jobs=4 test-tools
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory pytest
+
+test-tools: $(VENV)/.test-tools clients test-servers deploy-tools
 
 check: $(VENV)/.test-tools
 	$(BIN)/ruff format --check .
@@ -27,7 +33,7 @@ check: $(VENV)/.test-tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.test-tools clients test-servers deploy-tools
+pytest: test-tools
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 30 $(ARGS)
 
 # What docs/compatibility.md says, found out anew.

@@ -20,8 +20,11 @@ import structlog
 pytest_plugins = (
     "authorities",
     "compatibility",
+    "deadlines",
     "fake_provider",
     "full_console",
+    "garbage",
+    "order",
     "postgres_server",
     "secrets_watch",
 )

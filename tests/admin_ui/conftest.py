@@ -13,7 +13,7 @@ import pytest
 from console_fakes import Clock, FakeServices, new_node, new_resident
 from litestar.testing import TestClient
 
-from admin_ui.app import create_admin_app
+from admin_ui.app import PAGES, create_admin_app
 from admin_ui.cookies import HOST_ONLY
 from admin_ui.sessions import COOKIE, Sessions
 from engine.protocol import ResidentModel
@@ -109,8 +109,15 @@ def database_url(filled_folder: Path, tmp_path: Path) -> str:
     return sqlite_url(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def _handlers_are_read() -> None:
+    """What the handlers take, read once: every console of a session takes copies of them, and would read it anew."""
+    for handler in PAGES:
+        assert handler.parsed_fn_signature.return_type is not None
+
+
 @pytest.fixture
-def console_at(database_url: str) -> Iterator[Callable[..., Console]]:
+def console_at(database_url: str, _handlers_are_read: None) -> Iterator[Callable[..., Console]]:
     """A browser at this address, in front of a gateway of its own with these settings, over the one database."""
     opened: list[TestClient] = []
 

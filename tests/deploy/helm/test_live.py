@@ -32,6 +32,8 @@ from gateway.services.register import grants, keys, models, quotas, tenants
 from gateway.services.register.audit import Actor
 from shoal.database import change
 
+pytestmark = pytest.mark.timeout(400)  # a machine with other things to do starts seven programs slowly
+
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 SECRETS = {
     "SHOAL_ENGINE_SECRET": "the-secret-of-these-nodes-and-gateways",
@@ -60,7 +62,7 @@ def free_port() -> int:
         return port
 
 
-def until(condition: Callable[[], Any], what: str, limit: float = 60.0) -> Any:
+def until(condition: Callable[[], Any], what: str, limit: float = 120.0) -> Any:
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
@@ -119,6 +121,11 @@ class Plant:
         for alert in reply:
             found.setdefault(alert["labels"]["alertname"], set()).add(alert["labels"].get("pool", ""))
         return found
+
+    def evaluated_rules(self) -> set[str]:
+        """Names of the rules that gave no error when they were last evaluated; none that never were."""
+        groups = self.client.get(f"{self.prometheus}/api/v1/rules").json()["data"]["groups"]
+        return {rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "ok"}
 
     def scaled(self, pool: str) -> dict[str, Any]:
         found: dict[str, Any] = self.objects.one("ScaledObject", f"shoal-engine-{pool}")
@@ -200,7 +207,7 @@ class Kubelet:
     def run(self, container: Mapping[str, Any]) -> None:
         """To its end, which must be a good one."""
         told = self.environment(container)
-        subprocess.run(self.command(container), env=told, check=True, capture_output=True, timeout=60)
+        subprocess.run(self.command(container), env=told, check=True, capture_output=True, timeout=120)
 
     def start(self, name: str, words: list[str], environment: Mapping[str, str] | None = None) -> None:
         log = self.stack.enter_context((self.folder / f"{name}.log").open("wb"))
@@ -308,18 +315,17 @@ def seen() -> dict[str, list[float]]:
 
 def test_at_rest_demand_is_there_and_0_and_nothing_alarms(plant, seen) -> None:
     for pool in VALUES["pools"]:
-        assert plant.demand(pool) == [0.0]
+        assert until(lambda pool=pool: plant.demand(pool), f"the demand of {pool} is known") == [0.0]
     seen["at rest"] = plant.demand("idle")
-    until(lambda: plant.alerts() == {}, "no alert holds", 20)
-    names = {rule["name"] for group in plant.client.get(f"{plant.prometheus}/api/v1/rules").json()["data"]["groups"]
-             for rule in group["rules"] if rule["health"] == "ok"}  # fmt: skip
+    until(lambda: plant.alerts() == {}, "no alert holds")
     [rules] = plant.objects.of("PrometheusRule")
-    assert names == {rule["alert"] for group in rules["spec"]["groups"] for rule in group["rules"]}
+    every = {rule["alert"] for group in rules["spec"]["groups"] for rule in group["rules"]}
+    until(lambda: plant.evaluated_rules() == every, "Prometheus can evaluate every rule")
 
 
 def test_at_rest_every_series_of_a_pool_is_there(plant, chart) -> None:
     for where, expression in expressions(chart, "pools").items():
-        assert plant.query(expression), where
+        until(lambda text=expression: plant.query(text), f"{where} is there: a rate, when it was read twice")
         assert all(value >= 0 or math.isnan(value) for value in plant.values(expression)), where
 
 
@@ -345,16 +351,16 @@ def test_under_load_demand_is_what_is_asked_and_a_pool_without_nodes_alarms(plan
     load = Load(plant, 6, ("herring", "idle"))
     try:
         until(lambda: plant.demand("idle") == [6.0], "Prometheus sees six who wait")
-        seen["wanted"] = plant.demand("idle")
+        seen["wanted"] = [6.0]
         assert plant.demand("steered") == [0.0]
-        until(lambda: plant.alerts().get("ShoalPoolWithoutNodes") == {"idle"}, "it alarms", 10)
-        until(lambda: len(load.statuses) >= 6, "they were told to come back", 20)
+        until(lambda: plant.alerts().get("ShoalPoolWithoutNodes") == {"idle"}, "it alarms")
+        until(lambda: len(load.statuses) >= 6, "they were told to come back")
     finally:
         load.stop()
     assert set(load.statuses) == {503}
-    until(lambda: {"ShoalTurnedAway", "ShoalSlow"} <= plant.alerts().keys(), "refusals and slowness alarm", 20)
+    until(lambda: {"ShoalTurnedAway", "ShoalSlow"} <= plant.alerts().keys(), "refusals and slowness alarm")
     until(lambda: plant.demand("idle") == [0.0], "it ends")
-    seen["done"] = plant.demand("idle")
+    seen["done"] = [0.0]
 
 
 def test_nodes_at_work_are_demand_too(plant) -> None:
@@ -372,7 +378,7 @@ def test_nodes_at_work_are_demand_too(plant) -> None:
 def test_failures_alarm(plant) -> None:
     failing = Load(plant, 2, ("__error inference_failed__", "steered"), ("herring", "broken"))
     try:
-        until(lambda: {"ShoalErrors", "ShoalLoadsFail"} <= plant.alerts().keys(), "errors and loads alarm", 20)
+        until(lambda: {"ShoalErrors", "ShoalLoadsFail"} <= plant.alerts().keys(), "errors and loads alarm")
         assert plant.alerts()["ShoalLoadsFail"] == {"default"}
     finally:
         failing.stop()
@@ -384,10 +390,10 @@ def test_after_load_every_expression_of_a_dashboard_has_a_number(plant, chart) -
         every = expressions(chart, "gateway", "pools", "tenants", "engines")
         return [where for where, text in every.items() if not any(map(math.isfinite, plant.values(text)))]
 
-    deadline = time.monotonic() + 10
-    while silent() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 30
+    while (mute := silent()) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert silent() == []
+    assert mute == []
 
 
 def test_tenants_are_seen_in_the_database_by_one_who_may_see_nothing_else(plant, chart) -> None:
@@ -404,7 +410,7 @@ def test_tenants_are_seen_in_the_database_by_one_who_may_see_nothing_else(plant,
     assert len(statements) == 6
     for statement in statements:
         chosen = statement.replace("$__timeFrom()", "now() - interval '2 hours'").replace("$__timeTo()", "now()")
-        found = asyncio.run(rows(chosen))
+        found = until(lambda text=chosen: asyncio.run(rows(text)), "usage is written")
         assert {row.get("tenant", row.get("metric")) for row in found} == {"acme"}
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         asyncio.run(rows("SELECT * FROM api_key"))
@@ -412,10 +418,10 @@ def test_tenants_are_seen_in_the_database_by_one_who_may_see_nothing_else(plant,
 
 def test_the_quota_store_is_missed(plant) -> None:
     plant.processes["redis"].kill()
-    until(lambda: plant.embed() == 503 and "ShoalQuotaStoreAway" in plant.alerts(), "it alarms", 20)
+    until(lambda: plant.embed() == 503 and "ShoalQuotaStoreAway" in plant.alerts(), "it alarms")
     plant.processes["redis"].start()
-    until(lambda: plant.embed() == 200, "it decides again", 20)
-    until(lambda: "ShoalQuotaStoreAway" not in plant.alerts(), "nobody misses it", 20)
+    until(lambda: plant.embed() == 200, "it decides again")
+    until(lambda: "ShoalQuotaStoreAway" not in plant.alerts(), "nobody misses it")
 
 
 def test_the_database_is_missed(plant) -> None:
@@ -426,15 +432,15 @@ def test_the_database_is_missed(plant) -> None:
                for name, limit in (("ShoalDatabaseAway", 3), ("ShoalUsageWaits", 3), ("ShoalUsageSpoolFills", 0))
                }  # fmt: skip
     assert all(waiting[name] != by_name[name] for name in waiting)
-    until(lambda: not any(plant.values(text) for text in waiting.values()), "all is written", 20)
+    until(lambda: not any(plant.values(text) for text in waiting.values()), "all is written")
     plant.processes["database"].stop()
     try:
         assert plant.embed() == 200
         for name, text in waiting.items():
-            until(lambda text=text: plant.values(text), name, 20)
+            until(lambda text=text: plant.values(text), name)
     finally:
         plant.processes["database"].start()
-    until(lambda: not any(plant.values(text) for text in waiting.values()), "all is written again", 30)
+    until(lambda: not any(plant.values(text) for text in waiting.values()), "all is written again")
 
 
 def test_with_the_gateway_gone_demand_is_unknown_not_0(plant, chart, seen) -> None:
@@ -443,9 +449,7 @@ def test_with_the_gateway_gone_demand_is_unknown_not_0(plant, chart, seen) -> No
     until(lambda: plant.demand("idle") == [], "nothing is known")
     assert [plant.demand(pool) for pool in VALUES["pools"]] == [[], [], []]
     seen["gone"] = plant.demand("idle")
-    until(
-        lambda: {"ShoalDemandUnknown", "ShoalGatewayDown", "ShoalPodUnseen"} <= plant.alerts().keys(), "it alarms", 10
-    )
+    until(lambda: {"ShoalDemandUnknown", "ShoalGatewayDown", "ShoalPodUnseen"} <= plant.alerts().keys(), "it alarms")
     for where, expression in expressions(chart, "pools").items():
         if "rate(" not in expression:
             assert plant.query(expression) == [], where

@@ -246,7 +246,7 @@ def test_a_second_look_changes_nothing(applied, terraform) -> None:
 
 def test_everything_is_destroyed(applied, terraform, client) -> None:
     """The last test of the file."""
-    terraform.do("destroy", "-auto-approve", "-parallelism=30", timeout=400)
+    terraform.do("destroy", "-auto-approve", "-refresh=false", "-parallelism=30", timeout=400)
     assert json.loads(terraform.do("show", "-json")).get("values") is None
     assert client("eks").list_clusters()["clusters"] == []
     assert client("s3").list_buckets()["Buckets"] == []

@@ -2,9 +2,11 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import itertools
 import secrets
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -150,13 +152,11 @@ class RunningGateway:
     def dump(self):
         """Every row of every table, by table, as whoever has a copy of the database would find them."""
 
-        async def read():
-            await self.services.usage.flush()
-            async with self.services.database.reading() as session:
-                tables = Row.metadata.sorted_tables
-                return {table.name: [*(await session.execute(select(table))).mappings()] for table in tables}
-
-        return self.run(read())
+        self.run(self.services.usage.flush())
+        with contextlib.closing(sqlite3.connect(self.services.database.file)) as copy:
+            copy.row_factory = sqlite3.Row
+            tables = [table.name for table in Row.metadata.sorted_tables]
+            return {name: [dict(row) for row in copy.execute(f"SELECT * FROM {name}")] for name in tables}
 
 
 async def _serve(database_url, started, stop_box):

@@ -54,8 +54,10 @@ def forms(value: object) -> Iterator[str]:
             yield base64.urlsafe_b64encode(value).decode()
             yield base64.urlsafe_b64encode(value).decode().rstrip("=")
             yield repr(value)
+        case str() if value.startswith(("[", "{")):
+            yield value
+            yield from forms(json.loads(value))
         case dict() | list():
-            yield json.dumps(value)
             for part in value.values() if isinstance(value, dict) else value:
                 yield from forms(part)
         case None | True | False:
