@@ -134,11 +134,10 @@ def visitor_of(chromium: Browser) -> Iterator[Callable[..., Visitor]]:
     assert [problem for visitor in made for problem in visitor.problems] == []
 
 
-@pytest.fixture(scope="session")
-def place() -> Iterator[Place]:
+@pytest.fixture(scope="module")
+def place(request: pytest.FixtureRequest, of_folder) -> Place:
     """A console with a fleet to look at; tests leave it as they found it."""
-    with browsing.demo() as place:
-        yield place
+    return of_folder(request, browsing.demo)
 
 
 @pytest.fixture
@@ -147,14 +146,13 @@ def visitor(visitor_of: Callable[..., Visitor], place: Place) -> Visitor:
     return visitor_of(place.url)
 
 
-@pytest.fixture(scope="session")
-def first_server(start_server, tmp_path_factory: pytest.TempPathFactory):
+@pytest.fixture(scope="module")
+def first_server(request: pytest.FixtureRequest, of_folder, start_server, tmp_path_factory: pytest.TempPathFactory):
     """`shoal serve` on an empty folder, as after `make run`, for the tests of this folder."""
-    with start_server(tmp_path_factory.mktemp("browser")) as server:
-        yield server
+    return of_folder(request, lambda: start_server(tmp_path_factory.mktemp("browser")))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def first_password(first_server) -> str:
     """What the first start printed."""
     found = re.search(r"operator admin, password (\S+)", first_server.printed)
