@@ -75,14 +75,16 @@ def main(arguments: list[str]) -> None:
         raise NotMeasurable("\n".join(["Somebody was let down:", *outcome.failures, *outcome.wrong, outcome.said]))
 
 
-async def chaos(folder: Path, seconds: float, every: float, seed: int, engines: int = ENGINES) -> Chaos:
-    """Kill for so long, one member at a time; the next one when the last is back."""
+async def chaos(
+    folder: Path, seconds: float, every: float, seed: int, engines: int = ENGINES, *, at_least: int = 0
+) -> Chaos:
+    """Kill for so long, and so often however long it takes; one member at a time, the next when the last is back."""
     chance, kills = random.Random(seed), Counter[str]()
     right = truth()
     async with fleet(folder, engines) as running:
         async with loaded(running, right, SDK_RETRIES) as load:
             end = asyncio.get_running_loop().time() + seconds
-            while asyncio.get_running_loop().time() < end:
+            while asyncio.get_running_loop().time() < end or kills.total() < at_least:
                 await asyncio.sleep(chance.uniform(0, 2 * every))
                 member = chance.choice(running.members)
                 await member.kill()

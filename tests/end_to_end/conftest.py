@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +24,7 @@ from postgres_server import Postgres, running_postgres
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.db.schema import upgrade
-from gateway.services.register import grants, keys, models, tenants
+from gateway.services.register import grants, keys, models, quotas, tenants
 from gateway.services.register.audit import Actor
 from gateway.settings import sqlite_url
 from shoal.database import change
@@ -54,6 +53,16 @@ def command_line(pid: int) -> bytes:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
+
+
+async def new_key(session: AsyncSession, actor: Actor, tenant: str, *allowed: str, **limits: int) -> keys.CreatedKey:
+    """Of a new tenant that may use `allowed` within `limits`."""
+    made = await tenants.create_tenant(session, actor, tenant)
+    for pattern in allowed:
+        await grants.add_grant(session, actor, made.id, pattern)
+    if limits:
+        await quotas.set_quota(session, actor, made.id, limits)
+    return await keys.create_key(session, actor, made.id)
 
 
 @dataclass
@@ -89,12 +98,13 @@ class Server:
             assert done.returncode == 0, done.stderr
         return done.stdout if check else done.stderr
 
-    def new_tenant(self, name: str, *allowed: str) -> str:
-        """A tenant that may use `allowed`, and its API key."""
-        self.shoal("tenant", "create", name)
-        for pattern in allowed:
-            self.shoal("allow", "add", pattern, "--tenant", name)
-        key: str = json.loads(self.shoal("key", "create", "--tenant", name, "--json"))["key"]
+    def change(self, work: Callable[[AsyncSession, Actor], Awaitable[Any]]) -> Any:
+        """What a `shoal` command writes, without the second of processor time that its process costs."""
+        return change(sqlite_url(self.data_dir), work)
+
+    def new_tenant(self, name: str, *allowed: str, **limits: int) -> str:
+        """A tenant that may use `allowed` within `limits`, and its API key."""
+        key: str = self.change(lambda session, actor: new_key(session, actor, name, *allowed, **limits)).key
         self.until(lambda: self.get("/v1/models", key).status_code == 200, "the gateway follows a new key")
         return key
 
@@ -179,10 +189,30 @@ def run_shoal() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def of_folder() -> Callable[..., Any]:
+    """What runs for all files of a folder and ends with the last of them; later tests have the processor to themselves.
+
+    Asked by a fixture of each module for what a function gives, a context manager.
+    """
+    made: dict[tuple[str, str], Any] = {}
+
+    def get(request: pytest.FixtureRequest, start: Callable[[], contextlib.AbstractContextManager[Any]]) -> Any:
+        folder = request.node.parent
+        name = (folder.nodeid, request.fixturename)
+        if name not in made:
+            stack = contextlib.ExitStack()
+            made[name] = stack.enter_context(start())
+            folder.addfinalizer(stack.close)
+            folder.addfinalizer(lambda: made.pop(name))
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest, of_folder: Callable[..., Any], tmp_path_factory) -> Server:
     """One server for all tests that leave it as they found it."""
-    with running_server(tmp_path_factory.mktemp("data")) as server:
-        yield server
+    return of_folder(request, lambda: running_server(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture(scope="session")
@@ -193,9 +223,7 @@ def filled_template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str
     async def fill(session: AsyncSession, actor: Actor) -> str:
         model = models.NewModel(id=STARTER, source=STARTER, aliases=("mini",), dimensions=384, input_limit=256)
         await models.add_model(session, actor, model)
-        tenant = await tenants.create_tenant(session, actor, "acme")
-        await grants.add_grant(session, actor, tenant.id, "*")
-        return (await keys.create_key(session, actor, tenant.id)).key
+        return (await new_key(session, actor, "acme", "*")).key
 
     return folder, change(sqlite_url(folder), fill)
 

@@ -13,8 +13,7 @@ MODEL = "all-minilm-l6-v2"
 @pytest.fixture(scope="module")
 def key(server):
     """A key of a tenant whose tokens are counted, so that a test sees what was charged."""
-    key = server.new_tenant("careless", "*")
-    server.shoal("quota", "set", "--tenant", "careless", "--tpm", "10000000")
+    key = server.new_tenant("careless", "*", tokens=10_000_000)
     server.until(
         lambda: server.get("/v1/models", key).headers["x-ratelimit-limit-tokens"] == "10000000", "limit in force"
     )

@@ -15,7 +15,7 @@ from fake_upstream import KEY, FakeUpstream
 from wiretap import Fault, Wiretap
 
 from gateway import errors
-from gateway.services.register import aliases, grants, keys, quotas, tenants
+from gateway.services.register import aliases, grants, keys, models, quotas, tenants
 from shoal.database import change
 
 STARTER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -39,19 +39,20 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def server(start_server, tmp_path_factory):
-    """It takes small bodies only, and has a model that no node serves."""
+    """It takes small bodies only."""
     options = ("--default-model", "default", "--max-body", "64KiB", "--allow-upstream", "127.0.0.0/8")
     with start_server(tmp_path_factory.mktemp("data"), *options) as server:
-        server.shoal("model", "add", "nowhere", "--pool", "nowhere", "--unchecked")
         yield server
 
 
 @pytest.fixture(scope="module")
 def real_keys(server):
-    """By case the key of a tenant whom the gateway refuses for this reason."""
+    """By case the key of a tenant whom the gateway refuses for this reason. No node serves one of the models."""
     limits = {"400": {"tokens": 1}, "429": {"concurrency": 1}, "429, in vain": {"tokens_per_month": 31}}
 
     async def add(session, actor):
+        for model, pool, source in (("nowhere", "nowhere", None), ("waits", "slow", "silent")):
+            await models.add_model(session, actor, models.NewModel(id=model, pool=pool, source=source))
         made = {}
         for place, case in enumerate(("400", "403", "404", "413", "429", "429, in vain", "503")):
             tenant = (await tenants.create_tenant(session, actor, f"tenant-{place}")).id
@@ -87,7 +88,6 @@ def busy(server, real_keys, tmp_path_factory):
     server.shoal(
         "upstream", "add", upstream.url, "--pool", "slow", "--key-file", str(key_file), "--allow-upstream", "127.0.0.1"
     )
-    server.shoal("model", "add", "waits", "--pool", "slow", "--source", "silent")
     server.until(lambda: server.get("/v1/models/waits", real_keys["429"]).status_code == 200, "the model is known")
     body = b'{"model": "waits", "messages": [{"role": "user", "content": "?"}]}'
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {real_keys['429']}\r\n"

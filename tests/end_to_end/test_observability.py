@@ -24,6 +24,10 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from gateway.services.register import models
+from gateway.settings import sqlite_url
+from shoal.database import change
+
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 SECRET = "the-secret-of-these-nodes-and-gateways"
@@ -118,15 +122,6 @@ class Plant:
         return float(found[0]["value"][1]) if found else None
 
 
-def shoal(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "shoal", *words, "--data-dir", str(folder)],
-        env=environment(), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def configuration(gateway: int, engine: int) -> str:
     def job(name: str, port: int, secret: str) -> dict[str, Any]:
         return {
@@ -149,14 +144,16 @@ def prometheus_executable() -> str:
 
 
 @pytest.fixture(scope="module")
-def plant(prometheus_executable, new_redis, tmp_path_factory) -> Iterator[Plant]:
+def plant(prometheus_executable, new_redis, filled_template, tmp_path_factory) -> Iterator[Plant]:
     folder = tmp_path_factory.mktemp("observed")
-    shoal(folder, "migrate")
-    shoal(folder, "model", "add", MODEL)
-    shoal(folder, "model", "add", "nobody/there", "--source", MODEL, "--pool", "idle")
-    shoal(folder, "tenant", "create", "acme")
-    shoal(folder, "allow", "add", "*", "--tenant", "acme")
-    key = json.loads(shoal(folder, "key", "create", "--tenant", "acme", "--json"))["key"]
+    template, key = filled_template
+    shutil.copytree(template, folder, dirs_exist_ok=True)
+    change(
+        sqlite_url(folder),
+        lambda session, actor: models.add_model(
+            session, actor, models.NewModel(id="nobody/there", source=MODEL, pool="idle")
+        ),
+    )
     ports = [free_port() for _ in range(4)]
     gateway, engine, prometheus, nobody = ports
     collector = Collector()

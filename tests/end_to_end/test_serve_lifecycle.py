@@ -14,28 +14,31 @@ import pytest
 BODY = {"model": "all-minilm-l6-v2", "input": ["some words to embed"] * 400}
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_finishes_what_is_in_flight_and_exits_0(start_server, tmp_path, how) -> None:
-    with start_server(tmp_path) as server, concurrent.futures.ThreadPoolExecutor(1) as caller:
-        in_flight = caller.submit(server.embed, server.api_key, BODY)
-        server.until(lambda: 'in_flight{pool="default"} 1' in metrics(server), "the request is at the node")
-        assert server.stop(how) == 0
-        assert len(in_flight.result().json()["data"]) == 400
-        assert "Traceback" not in server.printed
+def stop(server, key, how) -> list[object]:
+    """Its status, and the vectors of a request that was under way."""
+    with concurrent.futures.ThreadPoolExecutor(1) as caller:
+        in_flight = caller.submit(server.embed, key, BODY)
+        server.until(lambda: 'in_flight{pool="default"} 1' in metrics(server, key), "the request is at the node")
+        return [server.stop(how), len(in_flight.result().json()["data"])]
 
 
-def metrics(server) -> str:
-    page = server.get("/metrics", server.api_key).text
+def metrics(server, key) -> str:
+    page = server.get("/metrics", key).text
     return " ".join(re.findall(r"in_?flight\S* \d+", page.replace("inflight", "in_flight"))).replace(".0", "")
 
 
-def test_a_second_start_keeps_keys_and_models_and_shows_no_secret_again(start_server, tmp_path) -> None:
+@pytest.mark.timeout(240)  # two lives of a server, each of which had a test's time
+def test_a_stop_finishes_what_is_in_flight_and_a_second_start_keeps_all_and_shows_no_secret(start_server, tmp_path):
     with start_server(tmp_path) as first:
         key = first.api_key
+        assert stop(first, key, signal.SIGTERM) == [0, 400]
+        assert "Traceback" not in first.printed
     with start_server(tmp_path) as second:
         assert second.embed(key, {"model": "all-minilm-l6-v2", "input": "x"}).status_code == 200
         assert "sk-shoal-" not in second.printed
         assert "password" not in second.printed.lower()
+        assert stop(second, key, signal.SIGINT) == [0, 400]
+        assert "Traceback" not in second.printed
 
 
 def test_the_engine_goes_when_its_parent_is_killed(start_server, tmp_path) -> None:

@@ -64,11 +64,8 @@ def test_requests_per_minute_hold_under_200_concurrent_callers(server) -> None:
 
 
 def test_token_quota_is_charged_the_truth_not_the_estimate(server) -> None:
-    key = server.new_tenant("by-token", "*")
-    server.shoal("quota", "set", "--tenant", "by-token", "--tpm", "1000")
-    server.until(
-        lambda: server.get("/v1/models", key).headers.get("x-ratelimit-limit-tokens") == "1000", "the limit is in force"
-    )
+    key = server.new_tenant("by-token", "*", tokens=1000)
+    assert server.get("/v1/models", key).headers["x-ratelimit-limit-tokens"] == "1000"
     reply = server.embed(
         key, {"model": STARTER, "input": "a sentence of many bytes and few tokens, internationalization"}
     )

@@ -7,6 +7,8 @@ import openai
 import pytest
 from fake_upstream import KEY, WORDS, FakeUpstream
 
+from gateway.services.register import models
+
 ASK = [{"role": "user", "content": "What do herring do?"}]
 
 
@@ -21,7 +23,7 @@ def upstream():
 def front(start_server, server, upstream, tmp_path_factory):
     """A Shoal whose pools are of upstreams: the small server, and the Shoal of all other tests."""
     data_dir = tmp_path_factory.mktemp("front")
-    with start_server(data_dir, "--allow-upstream", "127.0.0.0/8") as front:
+    with start_server(data_dir, "--allow-upstream", "127.0.0.0/8", "--pool-patience", "2") as front:
         for url, pool, key in ((upstream.url, "texts", KEY), (f"{server.url}/v1", "shoal", server.api_key)):
             key_file = data_dir / f"{pool}.key"
             key_file.write_text(key + "\n")
@@ -31,9 +33,13 @@ def front(start_server, server, upstream, tmp_path_factory):
             assert f"a node of the pool '{pool}'" in told
             key_file.unlink()
         front.shoal("model", "add", "writer", "--pool", "texts", "--source", "chat")
-        front.shoal("model", "add", "slow-writer", "--pool", "texts", "--source", "held")
-        front.shoal("model", "add", "far-minilm", "--pool", "shoal", "--source", "all-minilm-l6-v2")
+        front.change(add_models)
         yield front
+
+
+async def add_models(session, actor):
+    for name, pool, source in (("slow-writer", "texts", "held"), ("far-minilm", "shoal", "all-minilm-l6-v2")):
+        await models.add_model(session, actor, models.NewModel(id=name, pool=pool, source=source))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ The engine is faked, so that what is tested is the gateway.
 
 import concurrent.futures
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,12 @@ import httpx
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway.services.register import grants, keys, quotas, tenants
+from gateway.services.register.audit import Actor
+from gateway.settings import sqlite_url
+from shoal.database import change
 
 WORKERS = 3
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -58,15 +63,6 @@ def shoal(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def new_key(folder: Path, tenant: str, *limits: str) -> dict[str, str]:
-    shoal(folder, "tenant", "create", tenant)
-    shoal(folder, "allow", "add", "*", "--tenant", tenant)
-    if limits:
-        shoal(folder, "quota", "set", "--tenant", tenant, *limits)
-    made: dict[str, str] = json.loads(shoal(folder, "key", "create", "--tenant", tenant, "--json"))
-    return made
-
-
 @dataclass
 class Crew:
     """A running `shoal gateway --workers 3`."""
@@ -92,11 +88,19 @@ class Crew:
     def shoal(self, *words: str) -> str:
         return shoal(self.folder, *words)
 
-    def new_key(self, tenant: str, *limits: str) -> tuple[str, str]:
+    def new_key(self, tenant: str, **limits: int) -> tuple[str, str]:
         """The id and the text of a key of a new tenant, known to every worker."""
-        made = new_key(self.folder, tenant, *limits)
-        until(lambda: all(self.ask(client, made["key"]) == 200 for client in self.each()), "every worker knows the key")
-        return made["id"], made["key"]
+
+        async def add(session: AsyncSession, actor: Actor) -> keys.CreatedKey:
+            made = await tenants.create_tenant(session, actor, tenant)
+            await grants.add_grant(session, actor, made.id, "*")
+            if limits:
+                await quotas.set_quota(session, actor, made.id, limits)
+            return await keys.create_key(session, actor, made.id)
+
+        made = change(sqlite_url(self.folder), add)
+        until(lambda: all(self.ask(client, made.key) == 200 for client in self.each()), "every worker knows the key")
+        return made.id, made.key
 
     def each(self) -> list[httpx.Client]:
         """Clients with one connection each, one for each worker: a new connection goes to whoever has the fewest."""
@@ -171,9 +175,17 @@ def start_crew(filled_template, fake_engine, new_redis, tmp_path_factory) -> Ite
 
 
 @pytest.fixture(scope="module")
-def crew(start_crew) -> Crew:
-    """One for the tests that leave it as they found it."""
-    return start_crew()
+def crews() -> list[Crew]:
+    """All of this file, one after another: each is the processor time of four processes' starts."""
+    return []
+
+
+@pytest.fixture
+def crew(crews, start_crew) -> Crew:
+    """The one that runs, which a test may end: the next test has a new one."""
+    if not crews or crews[-1].process.poll() is not None:
+        crews.append(start_crew())
+    return crews[-1]
 
 
 class Load:
@@ -241,7 +253,7 @@ def test_metrics_are_no_more_open_than_of_one_process(crew) -> None:
 
 
 def test_a_quota_is_one_for_all_workers(crew) -> None:
-    _, key = crew.new_key("limited", "--rpm", "20")
+    _, key = crew.new_key("limited", requests=20)
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(8) as callers:
         statuses = list(callers.map(lambda _: crew.embed(key), range(60)))
@@ -294,8 +306,8 @@ def test_a_worker_that_is_killed_fails_its_own_requests_alone_and_is_replaced(cr
     assert found["shoal_gateway_requests_total"] >= before
 
 
-def test_workers_that_are_told_to_go_one_by_one_fail_no_request(start_crew) -> None:
-    crew = start_crew()
+def test_workers_that_are_told_to_go_one_by_one_fail_no_request(crew) -> None:
+    before = crew.metrics().get("shoal_gateway_requests_total", 0)
     with Load(crew, crew.key, 6) as load:
         for worker in crew.workers:
             worker.terminate()
@@ -305,28 +317,27 @@ def test_workers_that_are_told_to_go_one_by_one_fail_no_request(start_crew) -> N
     assert set(load.answered) == {200}
     assert load.failed == 0
     until(
-        lambda: crew.metrics()["shoal_gateway_requests_total"] == len(load.answered), "the ended workers' counts stay"
+        lambda: crew.metrics()["shoal_gateway_requests_total"] == before + len(load.answered),
+        "the ended workers' counts stay",
     )
-    assert crew.stop() == 0
 
 
-def test_a_stop_finishes_what_every_worker_has_and_exits_0(start_crew) -> None:
-    crew = start_crew()
+def test_a_stop_finishes_what_every_worker_has_and_exits_0(crew) -> None:
+    _, key = crew.new_key("stopped")
     workers = crew.workers
     with concurrent.futures.ThreadPoolExecutor(6) as callers:
-        in_flight = [callers.submit(crew.embed, crew.key, "__sleep 1.5__") for _ in range(6)]
+        in_flight = [callers.submit(crew.embed, key, "__sleep 1.5__") for _ in range(6)]
         until(lambda: crew.metrics()["shoal_gateway_inflight"] >= 7, "all requests are in flight")
         began = time.monotonic()
         assert crew.stop() == 0
         assert time.monotonic() - began < 8
         assert [request.result() for request in in_flight] == [200] * 6
     assert not any(worker.is_running() for worker in workers)
-    exported = crew.shoal("usage", "export", "--tenant", "acme", "--from", "2020-01-01", "--format", "jsonl")
+    exported = crew.shoal("usage", "export", "--tenant", "stopped", "--from", "2020-01-01", "--format", "jsonl")
     assert len(exported.splitlines()) == 6
 
 
-def test_no_worker_outlives_a_parent_that_is_killed(start_crew) -> None:
-    crew = start_crew()
+def test_no_worker_outlives_a_parent_that_is_killed(crew) -> None:
     workers = crew.workers
     assert len(workers) == WORKERS
     crew.process.kill()
@@ -334,12 +345,13 @@ def test_no_worker_outlives_a_parent_that_is_killed(start_crew) -> None:
     until(lambda: not any(worker.is_running() for worker in workers), "the workers went", 15)
 
 
-def test_what_is_wrong_is_said_once_and_ends_the_start(crew, fake_engine) -> None:
-    in_the_way = crew.folder / "no-folder"
+def test_what_is_wrong_is_said_once_and_ends_the_start(filled, fake_engine) -> None:
+    folder, _ = filled
+    in_the_way = folder / "no-folder"
     in_the_way.write_text("a file")
     words = ["--workers", "4", "--redis-url", "redis://127.0.0.1:1", "--node", fake_engine, "--port", "0"]
     done = subprocess.run(
-        [sys.executable, "-m", "shoal", "gateway", *words, "--data-dir", crew.folder, "--usage-spool", in_the_way],
+        [sys.executable, "-m", "shoal", "gateway", *words, "--data-dir", folder, "--usage-spool", in_the_way],
         env=environment(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1

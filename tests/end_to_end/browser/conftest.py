@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from demo.serving import Place
 
 LIMIT = 20_000
 """Milliseconds that anything may take to show."""
+PATIENCE = 60.0
+"""Seconds in which a page that is given all the time it wants shows what it will."""
 
 
 @dataclass
@@ -29,8 +32,12 @@ class Visitor:
     """What nobody should ever see: errors of scripts, breaches of the policy of content, requests that failed."""
     refused: list[tuple[int, str]] = field(default_factory=list)
     """Pages that came with a status of 400 or more, and their paths."""
+    asking: set[Request] = field(default_factory=set)
+    """Requests that are not answered yet."""
 
     def watch(self) -> None:
+        self.context.on("request", self._ask)
+        self.context.on("requestfinished", self._hear_answer)
         self.context.on("console", self._hear)
         self.context.on("weberror", self._see)
         self.context.on("requestfailed", self._miss)
@@ -52,6 +59,18 @@ class Visitor:
             if not self.scripted:
                 self.look_again()
 
+    def pass_time(self, until: Callable[[], bool], what: str) -> None:
+        """Move the page's own clock on (`page.clock.install`) until it shows something.
+
+        The time-outs of its requests run by that clock, too: what it asks is answered before more time passes.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while not until():
+            assert time.monotonic() < deadline, f"not shown: {what}"
+            self.page.clock.run_for(1000)
+            while self.asking and time.monotonic() < deadline:
+                self.page.wait_for_timeout(10)
+
     def look_again(self) -> None:
         by_hand = self.page.get_by_role("link", name="Look whether it is done")
         if by_hand.is_visible():
@@ -67,7 +86,14 @@ class Visitor:
     def _see(self, error: WebError) -> None:
         self.problems.append(f"script: {error.error}")
 
+    def _ask(self, request: Request) -> None:
+        self.asking.add(request)
+
+    def _hear_answer(self, request: Request) -> None:
+        self.asking.discard(request)
+
     def _miss(self, request: Request) -> None:
+        self.asking.discard(request)
         if request.failure != "net::ERR_ABORTED":  # its page was left
             self.problems.append(f"{request.method} {request.url}: {request.failure}")
 
@@ -108,11 +134,10 @@ def visitor_of(chromium: Browser) -> Iterator[Callable[..., Visitor]]:
     assert [problem for visitor in made for problem in visitor.problems] == []
 
 
-@pytest.fixture(scope="session")
-def place() -> Iterator[Place]:
+@pytest.fixture(scope="module")
+def place(request: pytest.FixtureRequest, of_folder) -> Place:
     """A console with a fleet to look at; tests leave it as they found it."""
-    with browsing.demo() as place:
-        yield place
+    return of_folder(request, browsing.demo)
 
 
 @pytest.fixture
@@ -121,14 +146,13 @@ def visitor(visitor_of: Callable[..., Visitor], place: Place) -> Visitor:
     return visitor_of(place.url)
 
 
-@pytest.fixture(scope="session")
-def first_server(start_server, tmp_path_factory: pytest.TempPathFactory):
+@pytest.fixture(scope="module")
+def first_server(request: pytest.FixtureRequest, of_folder, start_server, tmp_path_factory: pytest.TempPathFactory):
     """`shoal serve` on an empty folder, as after `make run`, for the tests of this folder."""
-    with start_server(tmp_path_factory.mktemp("browser")) as server:
-        yield server
+    return of_folder(request, lambda: start_server(tmp_path_factory.mktemp("browser")))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def first_password(first_server) -> str:
     """What the first start printed."""
     found = re.search(r"operator admin, password (\S+)", first_server.printed)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from console_pages import SHOWN, Shown
 from full_console import FullConsole
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Route
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, Route
 
 AXE = Path(__file__).parents[2] / "clients" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
@@ -40,14 +40,31 @@ def context(chromium: Browser, axe: str) -> Iterator[BrowserContext]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def tab(context: BrowserContext) -> Page:
+    """One for all pages in turn: a new one is a new process of the browser's, dearer than the look at a page."""
+    return context.new_page()
+
+
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A tab; what it complains of ends the test: nothing that the policy forbids was tried, and no script failed."""
-    opened, complaints = context.new_page(), []
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
-    yield opened
-    opened.close()
+def page(tab: Page) -> Iterator[Page]:
+    """What it complains of ends the test: nothing that the policy forbids was tried, and no script failed."""
+    complaints: list[str] = []
+
+    def hear_error(error: Error) -> None:
+        complaints.append(str(error))
+
+    def hear(said: ConsoleMessage) -> None:
+        if "Content Security" in said.text:
+            complaints.append(said.text)
+
+    tab.set_viewport_size(WIDE)
+    tab.emulate_media(color_scheme="light")
+    tab.on("pageerror", hear_error)
+    tab.on("console", hear)
+    yield tab
+    tab.remove_listener("pageerror", hear_error)
+    tab.remove_listener("console", hear)
     assert complaints == []
 
 
@@ -74,8 +91,6 @@ def serious(page: Page, *only: str) -> list[object]:
 
 @pytest.mark.parametrize("shown", JUDGED, ids=str)
 def test_nothing_serious_is_in_anybodys_way(shown, page, console_of) -> None:
-    page.set_viewport_size(WIDE)
-    page.emulate_media(color_scheme="light")
     go(page, console_of(shown), shown)
     assert serious(page) == [], "light"
     page.emulate_media(color_scheme="dark")
@@ -88,7 +103,6 @@ def test_nothing_serious_is_in_anybodys_way(shown, page, console_of) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_serious_is_in_a_dialogs_way(scheme, page, console_of) -> None:
-    page.set_viewport_size(WIDE)
     page.emulate_media(color_scheme=scheme)
     go(page, console_of(SHOWN[0]), Shown("/tenants/{tenant:str}"))
     page.locator("a[data-dialog]").first.click()

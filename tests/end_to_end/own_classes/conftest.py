@@ -1,5 +1,7 @@
 """A server with the starter model and one small random model for every head, and its own word on texts."""
 
+import contextlib
+
 import httpx
 import numpy as np
 import pytest
@@ -9,32 +11,36 @@ from helper_scripts import run_steps
 from labelled import MODEL, WORDS
 
 
-@pytest.fixture(scope="session")
-def server(start_server, tmp_path_factory, head_folders, register_heads):
-    with start_server(tmp_path_factory.mktemp("data"), "--default-model", "dense") as server:
-        register_heads(server, head_folders)
-        yield server
+@pytest.fixture(scope="module")
+def server(request, of_folder, start_server, tmp_path_factory, head_folders, register_heads):
+    @contextlib.contextmanager
+    def start():
+        with start_server(tmp_path_factory.mktemp("data"), "--default-model", "dense") as server:
+            register_heads(server, head_folders)
+            yield server
+
+    return of_folder(request, start)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def take_all(server):
     """Take steps of a script, in one new process."""
     return lambda script, *taken: run_steps(script, server.api_key, *taken)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def take(take_all):
     """Take a step of a script, in a process of its own."""
     return lambda script, step, **arguments: take_all(script, (step, arguments))[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def of_server(server):
     """The arguments that name the server, and a model."""
     return lambda model=MODEL: {"url": server.url, "model": model}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gateway(server):
     """The gateway's own word on texts, without any class of Shoal's."""
 
@@ -47,7 +53,7 @@ def gateway(server):
     return asked
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def vectors(gateway):
     def asked(texts, model, input_type=None, output="dense"):
         body = {"model": model, "input": texts, "input_type": input_type, "output_types": [output]}
@@ -57,7 +63,7 @@ def vectors(gateway):
     return asked
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ranks(gateway):
     def asked(question, documents, model=MODEL):
         found = gateway("/v1/rerank", model=model, query=question, documents=documents)["results"]
@@ -66,7 +72,7 @@ def ranks(gateway):
     return asked
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def works(compatibility):
     """Tell the page that something of a database or framework works; for the end of a test."""
 
@@ -92,7 +98,7 @@ def no_key_in(server):
     return check
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tells_queries_from_documents(take, of_server, vectors):
     """A class gives for documents and for queries what the gateway gives for them."""
 
