@@ -22,6 +22,7 @@ pytest_plugins = (
     "compatibility",
     "fake_provider",
     "full_console",
+    "images",
     "postgres_server",
     "secrets_watch",
 )

@@ -3,7 +3,7 @@
 import os
 import ssl
 import sys
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 SECONDS = 4.0
 
@@ -22,7 +22,7 @@ def answers(port: int, *, tls: bool) -> bool:
         return connection.getresponse().status == 200
     except ssl.SSLError:  # it wants a certificate of us
         return True
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 

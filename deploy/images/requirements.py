@@ -1,4 +1,4 @@
-"""What Shoal needs with some of its extras, for pip: python3 requirements.py EXTRA…"""
+"""Prints what Shoal needs with some of its extras, for pip (`python3 requirements.py EXTRA…`)."""
 
 import sys
 import tomllib
