@@ -67,7 +67,7 @@ class Containers:
         self.run("podman", "volume", "rm", "--all", "--force")
         self.run("podman", "secret", "rm", "--all")
         self.run("buildah", "rm", "--all")
-        self.run("podman", "image", "prune", "--force")
+        self.run("podman", "image", "prune", "--force", timeout=400)
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +150,7 @@ def wheelhouse() -> Path:
 def images(containers: Containers, base: str, wheelhouse: Path) -> Mapping[str, str]:
     """Names of the gateway's and of the engine's, built by what users build them by."""
     variables = {"BASE_IMAGE": base, "WHEELHOUSE": str(wheelhouse), "REGISTRY": REGISTRY, "BUILDER": "buildah"}
-    containers.do("deploy/images/build", "gateway", "engine-cpu", variables=variables, timeout=900)
+    containers.do("deploy/images/build", "gateway", "engine-cpu", variables=variables, timeout=1200)
     of = f"{REGISTRY}/shoal"
     return {"gateway": f"{of}-gateway:{__version__}", "engine": f"{of}-engine:{__version__}-cpu"}
 

@@ -23,10 +23,10 @@ VALUES = {
     "image": {"pullPolicy": "Never"},
     "gateway": {
         "drainDelay": 2,
-        "gracePeriod": 30,
+        "gracePeriod": 100,
         "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}},
     },
-    "engine": {"gracePeriod": 30},
+    "engine": {"gracePeriod": 100},
 }
 SECRETS = ("SHOAL_ENGINE_SECRET", "SHOAL_METRICS_KEY", "SHOAL_SESSION_KEY", "SHOAL_SECRET_KEY")
 METRICS_KEY = "m" * 40
@@ -49,7 +49,7 @@ class Pods:
         """Embed."""
         body = {"model": "minilm", "input": texts}
         headers = {"Authorization": f"Bearer {key}"}
-        return httpx.post(f"{self.base_url}/v1/embeddings", json=body, headers=headers, timeout=60)
+        return httpx.post(f"{self.base_url}/v1/embeddings", json=body, headers=headers, timeout=150)
 
     def status(self, path: str) -> int:
         """0 where nobody answers."""
@@ -270,22 +270,24 @@ def test_the_test_of_the_chart_passes_inside_a_gateway(pods, rendered) -> None:
 
 # The last: it ends them.
 def test_sigterm_drops_no_request_and_both_end_with_status_0(pods, key) -> None:
-    texts = [f"{number} " + "herring swim in shoals " * 40 for number in range(96)]
+    texts = [f"{number} " + "herring swim in shoals " * 40 for number in range(48)]
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(pods.ask, texts, key)
         at_a_node = 'shoal_gateway_pool_inflight{pool="default"} 1.0'
         metrics = {"Authorization": f"Bearer {METRICS_KEY}"}
         until(lambda: at_a_node in httpx.get(f"{pods.base_url}/metrics", headers=metrics).text, "it reached no node")
         began = time.monotonic()
-        words = ("stop", "--time", "45")
-        stopped = [threads.submit(pods.containers.podman, *words, each) for each in (pods.gateway, pods.engine)]
-        until(lambda: pods.status("/health/ready") == 503, "the gateway says nothing of its end", 10)
+        words = ("stop", "--time", "130")
+        stopped = [
+            threads.submit(pods.containers.podman, *words, each, timeout=150) for each in (pods.gateway, pods.engine)
+        ]
+        until(lambda: pods.status("/health/ready") == 503, "the gateway says nothing of its end", 30)
         assert not asked.done(), "the request was not in flight: it ended before the signal came"
-        reply = asked.result(60)
+        reply = asked.result(150)
         assert reply.status_code == 200, reply.text
         assert len(reply.json()["data"]) == len(texts)
         for each in stopped:
-            each.result(60)
-    assert time.monotonic() - began < 40  # its grace period and delay, and not podman's patience
+            each.result(150)
+    assert time.monotonic() - began < 120  # its grace period and delay, and not podman's patience
     for container in (pods.gateway, pods.engine):
         assert pods.containers.inspect(container)["State"]["ExitCode"] == 0
