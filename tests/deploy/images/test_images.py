@@ -160,6 +160,7 @@ def key(pods) -> str:
     pods.shoal("allow", "add", "*", "--tenant", "acme")
     pods.shoal("model", "add", MODEL, "--alias", "minilm", "--unchecked")
     made: str = json.loads(pods.shoal("key", "create", "--tenant", "acme", "--json"))["key"]
+    until(lambda: pods.ask(["."], made).status_code != 401, "the gateway does not follow", 10)
     return made
 
 
