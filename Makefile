@@ -1,6 +1,7 @@
 # make run    a running server, with everything it needs installed first
 # make test   the checks and the whole test-suite; what CI runs
 # make bench  what is measured, into benchmarks/results (see benchmarks/README.md)
+# make images what runs in containers (see deploy/README.md); make test-images builds and runs them
 # make demo   the console before a fleet that is made up; make screenshots takes pictures of all its pages
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
@@ -11,8 +12,10 @@ NODE   := tests/clients/node
 CLIENTS := $(patsubst tests/clients/%/requirements.txt,.clients/%/.installed,$(wildcard tests/clients/*/requirements.txt))
 TELLING := test_clients test_client_errors $(addprefix own_classes/test_,databases frameworks weaviate what_works)
 ARGS   ?=
+IMAGES ?= gateway engine-cpu
 
-.PHONY: run install test test-tools check pytest clients compatibility test-servers deploy-tools format bench demo screenshots clean
+.PHONY: run install test test-tools check pytest clients compatibility test-servers deploy-tools images test-images container-tools format bench \
+        demo screenshots clean
 
 run: install
 	@exec $(BIN)/shoal serve $(ARGS)
@@ -53,6 +56,14 @@ demo: $(VENV)/.test-tools
 screenshots: $(VENV)/.test-tools test-servers
 	$(BIN)/python -m demo.screenshots $(ARGS)
 
+# Gateway, and engine for the processor; make images IMAGES=engine-cuda is the one for GPUs. deploy/images/build has the settings.
+images:
+	@deploy/images/build $(IMAGES)
+
+# Apart from `make test`: minutes, and it needs the rights to run containers.
+test-images: $(VENV)/.test-tools .tools/helm4/helm container-tools
+	$(BIN)/python -m pytest --images --durations 10 tests/deploy/images $(ARGS)
+
 clean:
 	rm -rf $(VENV) .clients .tools $(NODE)/node_modules
 
@@ -83,6 +94,10 @@ test-servers:
 	@command -v redis-server >/dev/null || .ci/debian-packages redis-server || true
 	@command -v prometheus >/dev/null || .ci/debian-packages prometheus || true
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || .ci/debian-packages chromium || true
+
+container-tools:
+	@for each in buildah podman runc mmdebstrap; do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+	[ -z "$$missing" ] || .ci/debian-packages catatonit netavark $$missing || true
 
 # Real clients, whose pins clash with ours or with each other's: each group has an environment of its own.
 clients: $(CLIENTS) $(NODE)/node_modules

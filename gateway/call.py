@@ -12,8 +12,6 @@ from gateway.services.snapshot.entries import KeyEntry, ModelEntry, PolicySnapsh
 from gateway.tracing import UNRECORDED, Span
 
 SCOPE_KEY = "shoal"
-FILE_KEY = "shoal.file"
-"""In the scope of a request whose body or answer is a file: it passes through piece by piece, and may take long."""
 NO_POLICIES = PolicySnapshot()
 
 Reply = TypeVar("Reply")

@@ -16,6 +16,7 @@ from engine.errors import EngineError
 from gateway.errors import GatewayError
 from shoal import __version__
 from shoal.failures import StartFailure
+from shoal.first_process import heed_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def shoal(
 
 def main() -> None:
     """The entry point."""
+    heed_stop()
     try:
         app()
     except (StartFailure, GatewayError, EngineError) as error:

@@ -14,8 +14,8 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from gateway.call import FILE_KEY
 from gateway.errors import GatewayError, RequestError
+from gateway.scope import FILE_KEY
 from shoal.client_watch import ClientWatch
 from shoal.doorkeeper import Doorkeeper, Limits, Verdict
 from shoal.offers import without_offer

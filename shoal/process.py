@@ -18,6 +18,7 @@ import uvloop
 from shoal.door import Door, ListeningDoor
 from shoal.doorkeeper import Limits
 from shoal.failures import StartFailure
+from shoal.first_process import heed_stop
 from shoal.server import Server
 
 TCP_NOTSENT_LOWAT = 25
@@ -77,6 +78,7 @@ class StopSignal:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+            heed_stop()
 
     async def wait(self) -> None:
         """Return once a stop was asked for."""

@@ -24,6 +24,7 @@ pytest_plugins = (
     "fake_provider",
     "full_console",
     "garbage",
+    "images",
     "order",
     "postgres_server",
     "secrets_watch",

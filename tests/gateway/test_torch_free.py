@@ -1,4 +1,4 @@
-"""What a gateway needs to be installed with: no torch, and no more than its extra."""
+"""What a gateway, and a node, need to be installed with: no more than their extras, and a gateway no torch."""
 
 import re
 import subprocess
@@ -6,6 +6,8 @@ import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
+
+import pytest
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 WITHOUT = """
@@ -18,9 +20,9 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Missing())
-import admin_ui.app, gateway.app, shoal.cli, shoal.gateway_process
+import shoal.cli, {started}
 """
-"""The start of a gateway where some modules are not installed."""
+"""A start where some modules are not installed."""
 
 
 def test_the_gateway_never_imports_torch_or_numpy():
@@ -31,14 +33,26 @@ def test_the_gateway_never_imports_torch_or_numpy():
     assert found.stdout.strip() == "[]"
 
 
-def test_a_gateway_starts_with_no_more_than_its_extra_installed():
-    brought = closure([*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["gateway"]])
-    assert {"litestar", "sqlalchemy", "httpx"} <= brought
+@pytest.mark.parametrize(
+    ("extra", "started", "needed", "spared"),
+    [
+        (
+            "gateway",
+            "admin_ui.app, gateway.app, shoal.gateway_process",
+            {"sqlalchemy"},
+            {"torch", "numpy", "tokenizers"},
+        ),
+        ("engine", "shoal.commands.engine, engine.runtime", {"torch"}, {"sqlalchemy", "cryptography", "alembic"}),
+    ],
+)
+def test_a_process_starts_with_no_more_than_its_extra_installed(extra, started, needed, spared):
+    brought = closure([*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]])
+    assert {"litestar", "httpx"} | needed <= brought
     modules = packages_distributions()
     missing = {name for name, owners in modules.items() if not brought & {plain(owner) for owner in owners}}
     missing -= {"admin_ui", "engine", "gateway", "policies", "shoal"}
-    assert {"torch", "numpy", "tokenizers", "pytest"} <= missing
-    code = WITHOUT.format(missing=sorted(missing))
+    assert spared | {"pytest"} <= missing
+    code = WITHOUT.format(missing=sorted(missing), started=started)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
 

@@ -16,9 +16,10 @@ from gateway.api.bulk.resource import AnyRequest, resource
 from gateway.api.bulk.schemas import LEAST_LIFETIME, MOST_LIFETIME, DeletedFile, Files, shown_file
 from gateway.api.bulk.uploads import receive_form
 from gateway.api.model_choice import key_of
-from gateway.call import FILE_KEY, call_of
+from gateway.call import call_of
 from gateway.db.tables import File
 from gateway.errors import FileContentGone, RequestError
+from gateway.scope import FILE_KEY
 from gateway.services.bulk import files
 from gateway.services.bulk.storage import ObjectMissing
 from gateway.services.opened import Services
