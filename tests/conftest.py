@@ -25,6 +25,7 @@ pytest_plugins = (
     "full_console",
     "garbage",
     "images",
+    "names",
     "order",
     "postgres_server",
     "secrets_watch",
