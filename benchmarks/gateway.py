@@ -36,7 +36,7 @@ from benchmarks.gateway_tables import (
     throughput,
 )
 from benchmarks.nginx import proxying
-from benchmarks.processes import NotMeasurable, peak_resident_bytes, resident_bytes
+from benchmarks.processes import NotMeasurable, awake, peak_resident_bytes, resident_bytes
 from benchmarks.redis_server import redis_server
 from benchmarks.report import Report, publish
 from benchmarks.rounds import interleave
@@ -78,7 +78,8 @@ def main(arguments: list[str]) -> None:
             for who, what in {**measured, DIRECT: (f"http://127.0.0.1:{behind}", requests[GATEWAY], None)}.items()
             for how, (connections, rate) in loads.items()
         }
-        numbers = interleave(steps, chosen.rounds)
+        with awake(MEASURED_CORE, OTHER_CORE):
+            numbers = interleave(steps, chosen.rounds)
         memory = {
             who: {
                 "idle": idle[who] / 1e6,

@@ -72,7 +72,8 @@ def added(numbers: Numbers) -> Table:
             )
     note = (
         "Added: the median latency less the median straight to the upstream, in the same round. With all connections "
-        "always busy, latency is only their number divided by the throughput; so it is measured below saturation."
+        "always busy, latency is only their number divided by the throughput; so it is measured below saturation, on "
+        "cores that are kept awake: how long a machine takes to wake one is not the gateway's."
     )
     return Table("Latency", ("", "p50 added, ms", "target", "p50", "p50 straight", "p99"), rows, note)
 

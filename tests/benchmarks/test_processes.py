@@ -8,6 +8,7 @@ import pytest
 from benchmarks.processes import (
     NotMeasurable,
     answers,
+    awake,
     children,
     command_line,
     cpu_seconds,
@@ -57,3 +58,13 @@ def test_cpu_seconds_grow_with_work():
 
 def test_waiting_ends_when_the_time_is_up():
     assert not wait_until(lambda: False, 0.05)
+
+
+def test_a_core_is_kept_awake_by_a_loop_that_gives_way_to_everything_else():
+    before = children(os.getpid())
+    with awake(0):
+        [loop] = set(children(os.getpid())) - set(before)
+        assert wait_until(lambda: os.sched_getscheduler(loop) == os.SCHED_IDLE, 20)
+        assert wait_until(lambda: "while True" in command_line(loop), 20)
+        assert os.sched_getaffinity(loop) == {0}
+    assert children(os.getpid()) == before
