@@ -8,6 +8,7 @@ import socket
 from functools import cache
 from typing import Any
 
+import httpx
 import pytest
 from client_scripts import run_script
 from error_table import CASES, CLIENTS
@@ -88,7 +89,8 @@ def busy(server, real_keys, tmp_path_factory):
     server.shoal(
         "upstream", "add", upstream.url, "--pool", "slow", "--key-file", str(key_file), "--allow-upstream", "127.0.0.1"
     )
-    server.until(lambda: server.get("/v1/models/waits", real_keys["429"]).status_code == 200, "the model is known")
+    there = 'shoal_gateway_pool_nodes{pool="slow",state="healthy"} 1.0'
+    server.until(lambda: there in httpx.get(f"{server.url}/metrics").text, "the upstream is known")
     body = b'{"model": "waits", "messages": [{"role": "user", "content": "?"}]}'
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {real_keys['429']}\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as held:
