@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from gateway.call import FILE_KEY
+from gateway.scope import FILE_KEY
 from shoal import client_watch, process, server
 from shoal.doorkeeper import Limits
 

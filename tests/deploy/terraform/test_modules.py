@@ -56,7 +56,7 @@ def test_all_folders_are_known_here(tree) -> None:
 
 
 def test_files_are_formatted(program, terraform_in) -> None:
-    done = terraform_in("modules/gpu-pools").run("fmt", "-check", "-recursive", "-diff", "../..")
+    done = terraform_in("modules/gpu-pools").run("fmt", "-check", "-recursive", "-diff", str(ROOT / "deploy/terraform"))
     assert done.returncode == 0, done.stdout
 
 
