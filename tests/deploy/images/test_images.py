@@ -244,7 +244,7 @@ def test_they_may_write_where_something_is_mounted_and_do_nothing_else(pods) -> 
         assert said["NoNewPrivs"] == ["1"]
         for folder in mounts:
             pods.containers.podman("exec", container, "touch", f"{folder}/written")
-        for folder in ("/", "/opt/shoal", "/etc", "/var/tmp", "/run"):
+        for folder in ("/", "/app", "/etc", "/var/tmp", "/run"):
             refused = pods.containers.run(
                 "podman", "--runtime", RUNTIME, "exec", container, "touch", f"{folder}/written"
             )
