@@ -54,6 +54,8 @@ async def talk(path: str, pieces: int, *, pause: float = 0.0, read_pause: float 
             length = pieces * len(PIECE)
             writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n".encode())
             for _ in range(pieces):
+                if writer.is_closing():
+                    break
                 writer.write(PIECE)
                 await writer.drain()
                 await asyncio.sleep(pause)

@@ -86,9 +86,9 @@ def aws_mirror(mirror: Path) -> Path:
     return mirror
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole tree, so that nothing is left behind in it."""
+    """The whole tree, for one file's tests: what they write is left behind neither there nor before other tests."""
     return Path(
         shutil.copytree(
             TREE,
@@ -98,7 +98,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def terraform_in(program: str, mirror: Path, copied: Path) -> Callable[[str], Terraform]:
     """Terraform in a folder of the copied tree, initialised."""
 

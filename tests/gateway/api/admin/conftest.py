@@ -41,14 +41,14 @@ class Program:
         return reply.json()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(running):
     """One connection for all programs: to make one costs more than most requests."""
     with httpx.Client(base_url=running.url, timeout=30) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def program(running, client):
     """A program for a new operator of a role, on one tenant or all."""
 
@@ -61,7 +61,7 @@ def program(running, client):
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def admin(program):
     """A program that may do everything."""
     return program("admin")

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.engine_client import EmbedReply, EmbedRequest, ModelRef
 from gateway.errors import CostTooHigh, EngineFailed, EngineOverloaded, QuotaExceeded, QuotaSpent, Unavailable
+from gateway.services.bulk import breathing
 from gateway.services.bulk.allowance import Allowance, Allowances
 from gateway.services.bulk.asking import TRIES, waiting
 from gateway.services.bulk.breathing import TURN, Breather
@@ -177,7 +179,7 @@ def test_work_takes_at_most_half_of_the_loop(monkeypatch):
         slept.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(breathing, "asyncio", SimpleNamespace(sleep=sleep))
 
     async def work():
         breather = Breather(lambda: now[0])
