@@ -8,6 +8,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest
 NODE   := tests/clients/node
 CLIENTS := $(patsubst tests/clients/%/requirements.txt,.clients/%/.installed,$(wildcard tests/clients/*/requirements.txt))
 TELLING := test_clients test_client_errors $(addprefix own_classes/test_,databases frameworks weaviate what_works)
@@ -36,12 +37,14 @@ check: $(VENV)/.test-tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# What fails beside other tests is run once more, alone, and fails the suite if it fails there too (DECISIONS.md says why).
 pytest: test-tools
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 30 $(ARGS)
+	$(PYTEST) --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 30 $(ARGS) || \
+	{ test $$? -eq 1 && $(PYTEST) --numprocesses 0 --last-failed --last-failed-no-failures none; }
 
 # What docs/compatibility.md says, found out anew.
 compatibility: $(VENV)/.test-tools clients
-	$(BIN)/python -m pytest --write-compatibility $(TELLING:%=tests/end_to_end/%.py)
+	$(PYTEST) --write-compatibility $(TELLING:%=tests/end_to_end/%.py)
 
 format: $(VENV)/.test-tools
 	$(BIN)/ruff format .
