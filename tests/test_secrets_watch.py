@@ -18,7 +18,7 @@ KEY = "sk-shoal-" + 12 * "a" + "-" + 43 * "B"
 TOKEN = KEY.replace("sk-", "op-", 1)
 LEAKY = """
 import asyncio, logging, secrets, subprocess, sys
-import httpx, structlog
+import httpx, pytest, structlog
 from gateway.services.access import operators
 
 KEY = "sk-shoal-" + 12 * "a" + "-" + 43 * "B"  # as another process would have made it
@@ -68,6 +68,11 @@ def test_starts_a_server_that_logs_to_a_file(tmp_path):
 def test_says_a_chosen_password():
     asyncio.run(operators._password("one that somebody chose"))
     print("one that somebody chose")
+
+@pytest.mark.hypothesis
+def test_says_a_word_that_was_drawn_as_a_password():
+    asyncio.run(operators._password("application/json"))
+    print("application/json")
 
 def test_is_silent(tmp_path, capsys, monkeypatch):
     answering(201).post("http://gateway/admin/api/v1/tenants/acme/keys")
@@ -148,7 +153,7 @@ def test_a_run_in_which_a_secret_is_said_fails_and_names_test_and_place(tmp_path
         cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
-    assert "11 passed" in done.stdout
+    assert "12 passed" in done.stdout
     report = done.stdout.partition("secrets that were said")[2]
     told = dict(re.findall(r"test_leaky\.py::(\w+): (.*): \d+ characters$", report, re.MULTILINE))
     assert told == {

@@ -25,7 +25,7 @@ RUN = re.compile(r"[A-Za-z0-9_+/=-]{16,}")
 KNOWN_BY = 16
 """Characters of a random secret that give it away."""
 FEW = 9
-"""Different characters of a chosen password: one that has no more was made up by a test of all that may be sent."""
+"""Different characters of a chosen secret: one that has no more was made up."""
 MOST_HEARD = 1_000_000
 """Characters of one text that are looked through."""
 
@@ -58,6 +58,8 @@ class SecretsWatch:
     def __init__(self) -> None:
         self.where = "before the first test"
         """The test that runs."""
+        self.drawn = False
+        """Whether hypothesis draws what it gives, and so words of our own sources, which are no secret."""
         self.heard = 0
         """Texts that were looked through."""
         self.leaks: dict[tuple[str, str], str] = {}
@@ -84,6 +86,11 @@ class SecretsWatch:
                 self._beginnings.add(text[:KNOWN_BY])
             elif " " in text:
                 self._phrases.add(text)
+
+    def _learn_chosen(self, secret: str | bytes) -> None:
+        """Remember what somebody chose, unless a test made it up."""
+        if len(set(secret)) > FEW and not self.drawn:
+            self.learn(secret)
 
     def hear(self, text: str | bytes | None, place: str) -> None:
         """Look through what was said."""
@@ -129,8 +136,8 @@ class SecretsWatch:
         chosen = operators._password
 
         async def password(given: str | None) -> Any:
-            if given is not None and len(set(given)) > FEW:
-                self.learn(given)
+            if given is not None:
+                self._learn_chosen(given)
             return await chosen(given)
 
         self._put(operators, "_password", password)
@@ -141,12 +148,10 @@ class SecretsWatch:
 
         def begun(sealer: Any, key: bytes) -> None:
             begin(sealer, key)
-            if len(set(key)) > FEW:
-                self.learn(key)
+            self._learn_chosen(key)
 
         def sealed(sealer: Any, secret: str, owner: str) -> bytes:
-            if len(set(secret)) > FEW:
-                self.learn(secret)
+            self._learn_chosen(secret)
             return seal(sealer, secret, owner)
 
         self._put(sealing.Sealer, "__init__", begun)
@@ -322,6 +327,10 @@ class Hooks:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._watch.where = nodeid
         self._watch.look_for_modules()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._watch.drawn = item.get_closest_marker("hypothesis") is not None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for title, text in report.sections:
