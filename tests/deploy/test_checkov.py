@@ -1,4 +1,4 @@
-"""What checkov finds in chart and Dockerfiles is what the lists beside them give a reason for: no more, and no less."""
+"""What checkov finds in chart and Dockerfile is what the lists beside them give a reason for: no more, and no less."""
 
 import json
 import os

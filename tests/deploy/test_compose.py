@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dockerfile import stages, variables
 
 from shoal import __version__
 from shoal.cli import COMMANDS, load
@@ -27,13 +28,6 @@ def services() -> dict[str, dict[str, Any]]:
 def ours(services) -> dict[str, dict[str, Any]]:
     """Those that run `shoal`."""
     return {name: service for name, service in services.items() if service["image"].startswith("shoal-")}
-
-
-def default(part: str, name: str) -> str:
-    """A variable of an image."""
-    text = (ROOT / "deploy" / "images" / f"Dockerfile.{part}").read_text()
-    [value] = re.findall(rf"\b{name}=(\S+)", text)
-    return str(value)
 
 
 def test_every_variable_is_one_that_the_program_takes(ours, monkeypatch) -> None:
@@ -82,10 +76,8 @@ def test_what_is_written_is_mounted_and_the_rest_is_read_only(services, ours) ->
     for name, service in ours.items():
         mounts = [*service["tmpfs"], *(volume.partition(":")[2] for volume in service.get("volumes", ()))]
         assert "/tmp" in mounts
-        folder = default(
-            "engine" if name == "engine" else "gateway", "XDG_CACHE_HOME" if name == "engine" else "SHOAL_DATA_DIR"
-        )
-        assert name == "migrate" or folder in mounts
+        image, folder = ("engine", "XDG_CACHE_HOME") if name == "engine" else ("gateway", "SHOAL_DATA_DIR")
+        assert name == "migrate" or variables(image)[folder] in mounts
 
 
 def test_whoever_is_waited_for_says_when_it_is_well(services, ours) -> None:
@@ -98,7 +90,7 @@ def test_whoever_is_waited_for_says_when_it_is_well(services, ours) -> None:
     assert services["gateway"]["depends_on"].keys() == {"migrate", "redis"}
     for name in ("gateway", "engine"):
         assert "healthcheck" not in services[name], "the image's own counts"
-        assert "\nHEALTHCHECK " in (ROOT / "deploy" / "images" / f"Dockerfile.{name}").read_text()
+    assert "\nHEALTHCHECK " in stages()["runtime"]
 
 
 def test_they_have_time_to_stop(ours) -> None:

@@ -1,4 +1,4 @@
-"""What the texts of images hold to; `make test-images` builds them."""
+"""What the text of the images holds to; `make test-images` builds them."""
 
 import re
 import subprocess
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dockerfile import FILE, stages, variables
 
 from shoal import __version__
 
@@ -16,28 +17,16 @@ IMAGES = ROOT / "deploy" / "images"
 PARTS = ("gateway", "engine")
 
 
-def stages(part: str) -> dict[str, str]:
-    """Each by its name; the last has none."""
-    found = re.split(r"^FROM (?:\S+)(?: AS (\w+))?$", (IMAGES / f"Dockerfile.{part}").read_text(), flags=re.MULTILINE)
-    return {name or "": text for name, text in zip(found[1::2], found[2::2], strict=True)}
-
-
-def variables(part: str) -> dict[str, str]:
-    """What the image sets."""
-    [text] = re.findall(r"^ENV (.*)$", stages(part)[""].replace("\\\n", " "), re.MULTILINE)
-    return dict(re.findall(r"(\w+)=(\S+)", text))
-
-
-def test_both_images_are_made_alike() -> None:
-    gateway, engine = (stages(part) for part in PARTS)
-    assert gateway.keys() == engine.keys() == {"wheelhouse", "base", "tools", "dependencies", "program", ""}
-    for stage in ("base", "tools", "program"):
-        assert gateway[stage].split("\n#")[0] == engine[stage].split("\n#")[0], stage
+@pytest.mark.parametrize("part", PARTS)
+def test_user_entry_and_health_are_the_same_of_both(part) -> None:
+    assert f"\nFROM runtime AS {part}\n" in FILE.read_text()
+    own = set(re.findall(r"^([A-Z]+) ", stages()[part], re.MULTILINE))
+    assert own == {"COPY", "ENV", "EXPOSE", "CMD", "ARG", "LABEL"}
 
 
 def test_a_gateway_is_not_given_what_nodes_need() -> None:
-    assert "requirements.py gateway s3 otel >" in stages("gateway")["dependencies"]
-    assert "requirements.py engine otel >" in stages("engine")["dependencies"]
+    assert "requirements.py gateway s3 otel >" in stages()["gateway-dependencies"]
+    assert "requirements.py engine otel >" in stages()["engine-dependencies"]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -47,7 +36,7 @@ def test_an_image_by_itself_is_set_as_the_chart_sets_it(part) -> None:
     said = dict(re.findall(r'"(SHOAL_HOST|SHOAL_PORT|SHOAL_DATA_DIR|HOME|HF_HOME|XDG_CACHE_HOME)" "?([^" )]+)', text))
     assert len(said) == 5
     assert said.items() <= variables(part).items()
-    assert f"EXPOSE {said['SHOAL_PORT']}\n" in stages(part)[""]
+    assert f"EXPOSE {said['SHOAL_PORT']}\n" in stages()[part]
 
 
 def test_no_secret_and_no_data_goes_into_an_image() -> None:
@@ -79,6 +68,7 @@ def test_images_are_called_as_the_chart_calls_them(tmp_path) -> None:
     values = yaml.safe_load((ROOT / "deploy" / "helm" / "shoal" / "values.yaml").read_text())
     gateway, engine = (f"registry.example.org/shoal/{values[part]['image']['repository']}" for part in PARTS)
     names = [call[call.index("--tag") + 1] for call in calls]
+    assert [call[call.index("--target") + 1] for call in calls] == ["gateway", "engine", "engine"]
     assert names == [f"{gateway}:{__version__}", f"{engine}:{__version__}-cpu", f"{engine}:{__version__}-cuda"]
     for call in calls:
         assert f"VERSION={__version__}" in call
