@@ -12,11 +12,15 @@ from gateway.db.session import Database
 from gateway.services.usage.event import UsageEvent
 from gateway.services.usage.ledger import enter
 
-NOON = datetime.now(UTC).replace(hour=0, minute=30, second=0, microsecond=0)
+
+@pytest.fixture
+def today():
+    """Its beginning."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @pytest.fixture
-def used(console):
+def used(console, today):
     """Acme used 100 tokens of one model today, 300 of another yesterday and 5 half a year ago; zenith 7000 today."""
     acme, zenith = console.tenant_id("acme"), console.tenant_id("zenith")
     token = console.become("ada")
@@ -26,7 +30,7 @@ def used(console):
     def event(tenant: str, ago: int, model: str, tokens: int, status: int = 200) -> UsageEvent:
         return UsageEvent(
             id=uuid4(),
-            time=NOON - timedelta(days=ago),
+            time=today - timedelta(days=ago),
             tenant_id=tenant,
             tenant_name="acme" if tenant == acme else "zenith",
             key_id=key if tenant == acme else "zzzzzzzzzzzz",
@@ -73,7 +77,7 @@ def charted(page: str) -> list[tuple[str, str]]:
     return re.findall(r"<th[^>]*>(.*?)</th>\s*<td[^>]*>(.*?)</td>", table)
 
 
-def test_usage_is_summed_by_model_key_and_day_of_one_tenant(used) -> None:
+def test_usage_is_summed_by_model_key_and_day_of_one_tenant(used, today) -> None:
     by_model = used.client.get(usage_url(used)).text
     assert rows(by_model) == [
         "org/large 300 75 % 2 4 1 0 12 ms",
@@ -82,24 +86,24 @@ def test_usage_is_summed_by_model_key_and_day_of_one_tenant(used) -> None:
     by_key = used.client.get(usage_url(used, "?by=key")).text
     assert rows(by_key) == [f"&lt;i&gt;laptop {used.key} 400 100 % 3 6 1 0 12 ms"]
     by_day = used.client.get(usage_url(used, "?by=day")).text
-    assert [row.split()[0] for row in rows(by_day)] == [f"{NOON:%Y-%m-%d}", f"{NOON - timedelta(days=1):%Y-%m-%d}"]
+    assert [row.split()[0] for row in rows(by_day)] == [f"{today:%Y-%m-%d}", f"{today - timedelta(days=1):%Y-%m-%d}"]
     assert "org/theirs" not in by_model
     assert "<i>laptop" not in by_key
 
 
-def test_its_chart_has_every_day_of_the_time_and_says_its_values(used) -> None:
+def test_its_chart_has_every_day_of_the_time_and_says_its_values(used, today) -> None:
     page = used.client.get(usage_url(used)).text
     days = charted(page)
     assert len(days) == 30
     assert days[:3] == [
-        (f"{NOON - timedelta(days=ago):%Y-%m-%d}", tokens) for ago, tokens in ((0, "100"), (1, "300"), (2, "0"))
+        (f"{today - timedelta(days=ago):%Y-%m-%d}", tokens) for ago, tokens in ((0, "100"), (1, "300"), (2, "0"))
     ]
     assert page.count('class="piece a"') == 2
     assert "at most 300 at" in page
 
 
-def test_the_time_is_in_the_address(used) -> None:
-    first, last = NOON - timedelta(days=181), NOON - timedelta(days=179)
+def test_the_time_is_in_the_address(used, today) -> None:
+    first, last = today - timedelta(days=181), today - timedelta(days=179)
     page = used.client.get(usage_url(used, f"?from={first:%Y-%m-%d}&until={last:%Y-%m-%d}")).text
     assert rows(page) == ["org/old 5 100 % 1 2 0 0 12 ms"]
     assert [tokens for _, tokens in charted(page)] == ["0", "5", "0"]
@@ -108,9 +112,9 @@ def test_the_time_is_in_the_address(used) -> None:
     assert "Nothing was used in this time" in none.text
 
 
-def test_a_long_time_is_drawn_by_weeks_that_lose_nothing(used) -> None:
-    first = NOON - timedelta(days=364)
-    page = used.client.get(usage_url(used, f"?from={first:%Y-%m-%d}&until={NOON:%Y-%m-%d}")).text
+def test_a_long_time_is_drawn_by_weeks_that_lose_nothing(used, today) -> None:
+    first = today - timedelta(days=364)
+    page = used.client.get(usage_url(used, f"?from={first:%Y-%m-%d}&until={today:%Y-%m-%d}")).text
     weeks = charted(page)
     assert len(weeks) == 53
     assert sum(int(tokens) for _, tokens in weeks) == 405

@@ -68,10 +68,10 @@ def toy_server() -> Iterator[Callable[[Script], ToyServer]]:
     async def stop() -> None:
         for server in servers:
             server.close()
-        talking = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in talking:
-            task.cancel()
-        await asyncio.gather(*talking, return_exceptions=True)
+        await asyncio.sleep(0)  # for a connection that has just come
+        async with asyncio.timeout(10):
+            while talking := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(talking)  # clients have hung up: a task cut off before it began would close nothing
 
     yield start
     asyncio.run_coroutine_threadsafe(stop(), loop).result()
