@@ -23,10 +23,9 @@ run: install
 
 install: $(VENV)/.installed
 
-# What is installed waits for the network and for the disk by turns: all of it at the same time.
+# What is installed waits for the network and for the disk by turns: all of it at the same time, and the checks beside it.
 test:
-	@$(MAKE) --no-print-directory --jobs=4 test-tools
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory --jobs=4 test-tools check
 	@$(MAKE) --no-print-directory pytest
 
 test-tools: $(VENV)/.test-tools clients test-servers deploy-tools

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from urllib.parse import quote, urlencode
 
 from admin_ui.app import PAGES
@@ -85,7 +86,8 @@ def addresses(subjects: Subjects) -> Iterator[Address]:
 
 def queries(subjects: Subjects) -> Mapping[str, list[dict[str, str]]]:
     """What is asked besides the plain page: searches, later pages, long times."""
-    of_year = {"from": f"{int(subjects.year) - 1}-{subjects.day[5:]}", "until": subjects.day}
+    a_year_ago = date.fromisoformat(subjects.day) - timedelta(days=365)
+    of_year = {"from": a_year_ago.isoformat(), "until": subjects.day}
     search, later = {"q": subjects.search}, {"after": subjects.halfway}
     return {
         "/tenants": [search, later, {"q": "nobody is called so"}],

@@ -1,7 +1,9 @@
 import asyncio
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -10,6 +12,12 @@ from gateway.services.register import quotas
 
 LIMITS = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
 TOKENS = ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")
+
+
+def seconds(duration):
+    """Of a duration as Go writes it: `1h2m3s`."""
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", duration)
+    return sum(float(number) * {"h": 3600, "m": 60, "s": 1, "ms": 0.001}[unit] for number, unit in parts)
 
 
 def test_200_concurrent_requests_get_what_the_limit_allows_none_over_and_none_lost(gateway_under_test):
@@ -176,13 +184,15 @@ def test_a_spent_month_is_refused_for_good_and_other_tenants_go_on(gateway_under
 
 
 def test_the_tokens_shown_are_those_of_which_least_is_left_by_the_minute_or_the_month(gateway_under_test):
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    month_ends = ((today.replace(day=28) + timedelta(days=4)).replace(day=1)).timestamp()
     for by_minute, by_month, shown in ((1000, 5000, "1000"), (5000, 1000, "1000")):
         limited = gateway_under_test.caller(tokens=by_minute, tokens_per_month=by_month)
         reply = gateway_under_test.embed(limited, {"input": "x"})
         assert reply.headers[TOKENS[0]] == shown
         assert 990 < int(reply.headers[TOKENS[1]]) < 1000
-        until_the_month_ends = reply.headers[TOKENS[2]].count("h") == 1
-        assert until_the_month_ends is (by_month < by_minute)
+        expected = month_ends - time.time() if by_month < by_minute else 0.0
+        assert seconds(reply.headers[TOKENS[2]]) == pytest.approx(expected, abs=30)
 
 
 def test_a_budget_is_spent_by_what_the_ledger_says_after_a_restart(gateway_under_test):

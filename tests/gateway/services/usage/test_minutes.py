@@ -79,11 +79,12 @@ async def test_old_minutes_are_forgotten_and_the_others_are_not(database, read) 
 
 
 async def test_the_recorder_forgets_them(database) -> None:
-    await enter(database, [event(0, time=datetime.now(UTC) - KEPT - timedelta(minutes=2)), event(0, time=NOW)])
+    now = datetime.now(UTC)
+    await enter(database, [event(0, time=now - KEPT - timedelta(minutes=2)), event(0, time=now)])
     ticks = iter([0.0, 0.0, 1000.0])
     recorder = UsageRecorder(database, clock=lambda: next(ticks))
     await recorder._flush_what_is_due()
     await recorder.close()
     async with database.reading() as session:
         [left] = (await session.scalars(select(UsageMinute))).all()
-    assert left.minute == minute_of(NOW)
+    assert left.minute == minute_of(now)
