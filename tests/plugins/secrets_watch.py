@@ -50,6 +50,8 @@ GIVEN = {
 """Variables by which a process is told one."""
 KEPT = {"runtime.json", "session.key", "secret.key"}
 """Files of this user alone that hold a secret."""
+LEAKED = pytest.ExitCode.INTERNAL_ERROR
+"""How a run ends that has heard one: not as one with failed tests, which `make test` runs once more."""
 
 
 class SecretsWatch:
@@ -345,8 +347,8 @@ class Hooks:
         self._watch.stop()
         if (told := getattr(session.config, "workeroutput", None)) is not None:
             told["leaks"] = [(*said, secret) for said, secret in self._watch.leaks.items()]
-        if self._watch.leaks and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self._watch.leaks:
+            session.exitstatus = LEAKED
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
