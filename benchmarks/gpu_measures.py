@@ -73,7 +73,14 @@ def whole_swap(subject: Subject) -> float:
 def activations(embedder: LoadedModel, measure: Callable[[Callable[[], object]], int]) -> list[tuple[int, int, int]]:
     """Tokens, bytes of a pass over them by `measure`, and bytes by the arithmetic that is used before a load."""
     spec, device = embedder.spec, embedder.device
-    shape = Shape.of(spec.config, spec.family, longest=spec.max_tokens, itemsize=embedder.layout.dtype.itemsize)
+    shape = Shape.of(
+        spec.config,
+        spec.family,
+        longest=spec.max_tokens,
+        itemsize=embedder.layout.dtype.itemsize,
+        place=device.place.type,
+        threads=torch.get_num_threads(),
+    )
     found = []
     for size in powers_of_two(device.batch_tokens):
         whole, rest = divmod(size, spec.max_tokens)

@@ -137,7 +137,12 @@ def plan_model(
     # On the CPU the tokenizer shares the memory that the budget is about.
     taken = layout.bytes + (0 if device.on_cuda else _tokenizer_bytes(spec))
     shape = Shape.of(
-        spec.config, spec.family, longest=spec.max_tokens, itemsize=dtype.itemsize, place=device.place.type
+        spec.config,
+        spec.family,
+        longest=spec.max_tokens,
+        itemsize=dtype.itemsize,
+        place=device.place.type,
+        threads=torch.get_num_threads(),
     )
     full = _full_batch(spec, device)
     heads = sum(HEADS[head.kind].bytes(head, spec.config, full, dtype.itemsize) for head in spec.heads)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from peak_memory import bound_of, peak_of
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Router, Transformer
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
@@ -23,7 +24,6 @@ from engine.encoded import Encoded
 from engine.errors import ArchitectureUnknown, TaskUnsupported
 from engine.heads import HEADS, vocabulary
 from engine.loading.loaded import load_model
-from engine.memory.calibration import Shape
 from engine.protocol import EmbedRequest, ModelRef, RerankRequest
 from engine.settings import EngineSettings
 
@@ -210,11 +210,8 @@ def test_what_logits_take_of_memory_is_bounded(monkeypatch, bare_model, tmp_path
     lengths = [60] * 8 + [20]
     batch = model.pack([Encoded(np.full(length, 7, np.int32), outputs=("sparse",)) for length in lengths])
     model.run(batch)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        model.run(batch)
-    moves = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
-    taken = int(np.cumsum([event.nbytes() for event in sorted(moves, key=lambda event: event.start_ns())]).max())
+    taken = peak_of(lambda: model.run(batch))
     spec, tokens = model.spec, sum(lengths)
-    body = Shape.of(spec.config, spec.family, longest=60, itemsize=dtype.itemsize).peak(tokens)
+    body = bound_of(spec.config, spec.family, dtype, lengths, longest=60)
     bound = body + HEADS["vocabulary"].bytes(spec.heads[0], spec.config, tokens, dtype.itemsize)
     assert bound / 3 <= taken <= bound
