@@ -1,4 +1,4 @@
-"""How a process learns that another one wrote: PostgreSQL calls, SQLite has a number that is cheap to look at.
+"""How a process learns that another one changed policies: PostgreSQL calls, in SQLite the revision is cheap to look at.
 
 Neither is needed for correctness: whoever uses them also looks at the database itself from time to time.
 """
@@ -37,8 +37,8 @@ async def call(session: AsyncSession, channel: str) -> None:
 class Wakeups(Protocol):
     """Open until closed."""
 
-    async def anything_written(self) -> bool:
-        """False only where nobody can have written since this was last asked."""
+    async def anything_changed(self) -> bool:
+        """False only where nobody can have changed policies since this was last asked."""
         ...
 
     async def close(self) -> None:
@@ -49,12 +49,15 @@ class Wakeups(Protocol):
 def wakeups(database: Database, channel: str, wake: Callable[[], None]) -> Wakeups:
     """The kind that suits the database. `wake` is called when `channel` was notified, where the database can do so."""
     if database.file is not None:
-        return DataVersion(database, database.file)
+        return Revision(database, database.file)
     return Notifications(database, channel, wake)
 
 
-class DataVersion:
-    """SQLite's `PRAGMA data_version`: changes when any other connection has committed (sqlite.org/pragma.html)."""
+class Revision:
+    """SQLite's row of the policy revision, by a connection of its own and without the ORM.
+
+    `PRAGMA data_version` would cost as much, and move with every record of usage.
+    """
 
     def __init__(self, database: Database, file: Path) -> None:
         self._database = database
@@ -62,19 +65,19 @@ class DataVersion:
         self._connection: aiosqlite.Connection | None = None
         self._last: int | None = None
 
-    async def anything_written(self) -> bool:
-        """Whether the number moved; True too where it can not be read, so that the next look says why."""
+    async def anything_changed(self) -> bool:
+        """Whether the revision moved; True too where it can not be read, so that the next look says why."""
         try:
             self._database.check_still_there()
             if self._connection is None:
                 self._connection = await connect_sqlite(self._file, isolation_level=None)
-            async with self._connection.execute("PRAGMA data_version") as cursor:
-                [version] = await cursor.fetchone() or [None]
+            async with self._connection.execute("SELECT revision FROM policy_revision") as cursor:
+                [revision] = await cursor.fetchone() or [None]
         except Exception:  # noqa: BLE001 (the look at the database itself, which comes now, says what it is)
             await self.close()
             return True
-        last, self._last = self._last, version
-        return version != last
+        last, self._last = self._last, revision
+        return revision != last
 
     async def close(self) -> None:
         """Close the connection; the next question opens another."""
@@ -94,7 +97,7 @@ class Notifications:
         self._pending: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._listen(), name="listener of the database")
 
-    async def anything_written(self) -> bool:
+    async def anything_changed(self) -> bool:
         """True: a call may have been missed."""
         return True
 

@@ -1,7 +1,7 @@
 """Keeps the policy snapshot current: the database is read when its policy revision moves, never by a request.
 
 Every change moves the revision in its own transaction, so every gateway follows any process that wrote: PostgreSQL says
-so at once, SQLite when it is looked at, every `snapshot_interval`.
+so at once, SQLite when it is looked at, which costs little there and is done more often than every `snapshot_interval`.
 """
 
 import asyncio
@@ -20,6 +20,9 @@ from gateway.services.snapshot.build import follow_snapshot
 from gateway.services.snapshot.entries import PolicySnapshot
 
 log = structlog.get_logger(__name__)
+
+SQLITE_INTERVAL = 0.1
+"""Seconds between two looks at SQLite: a key works in the step of a script after the one that made it."""
 
 
 class SnapshotFeed:
@@ -45,9 +48,14 @@ class SnapshotFeed:
 
     @classmethod
     async def open(cls, database: Database, interval: float) -> Self:
-        """Load the first snapshot, or raise; then look at the database every `interval` seconds, or when it calls."""
+        """Load the first snapshot, or raise; then look at the database every `interval` seconds, or when it calls.
+
+        SQLite, which never calls, is looked at every `SQLITE_INTERVAL` seconds at least.
+        """
         feed = cls(database)
         await feed.refresh()
+        if database.file is not None:
+            interval = min(interval, SQLITE_INTERVAL)
         feed._following = Periodic(feed._follow, interval, "policy snapshot")
         feed._wakeups = wakeups(database, CHANNEL, feed._following.hurry)
         return feed
@@ -92,7 +100,7 @@ class SnapshotFeed:
 
     async def _follow(self) -> None:
         looked = self._clock()
-        if not self._away and self._wakeups is not None and not await self._wakeups.anything_written():
+        if not self._away and self._wakeups is not None and not await self._wakeups.anything_changed():
             self._looked = looked
             return
         try:

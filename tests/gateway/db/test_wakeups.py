@@ -1,4 +1,4 @@
-"""Whoever waits for changes learns of them: SQLite by a number, PostgreSQL by a call, also after it was away."""
+"""Whoever waits for changes of policies learns of them: SQLite by their revision, PostgreSQL by a call."""
 
 import asyncio
 import sqlite3
@@ -8,7 +8,7 @@ import pytest
 
 from gateway.db import wakeups
 from gateway.db.session import Database
-from gateway.db.wakeups import DataVersion, Notifications
+from gateway.db.wakeups import Notifications, Revision
 
 pytestmark = pytest.mark.anyio
 
@@ -21,43 +21,50 @@ async def file_watch(sqlite_template, tmp_path, anyio_backend):
     path.write_bytes(sqlite_template.read_bytes())
     database = Database.open(f"sqlite:///{path}")
     watch = wakeups.wakeups(database, CHANNEL, lambda: None)
-    assert isinstance(watch, DataVersion)
+    assert isinstance(watch, Revision)
     yield path, watch
     await watch.close()
     await database.close()
 
 
-def write(path):
+def write(path, statement):
     connection = sqlite3.connect(path)
-    connection.execute("UPDATE policy_revision SET revision = revision + 1")
+    assert connection.execute(statement).rowcount == 1
     connection.commit()
     connection.close()
 
 
-async def test_sqlite_tells_whether_anybody_wrote(file_watch) -> None:
+async def test_sqlite_tells_whether_anybody_changed_policies(file_watch) -> None:
     path, watch = file_watch
-    assert await watch.anything_written()  # nothing is known yet
-    assert [await watch.anything_written() for _ in range(3)] == [False] * 3
-    await asyncio.to_thread(write, path)
-    assert [await watch.anything_written() for _ in range(3)] == [True, False, False]
+    assert await watch.anything_changed()  # nothing is known yet
+    assert [await watch.anything_changed() for _ in range(3)] == [False] * 3
+    await asyncio.to_thread(write, path, "UPDATE policy_revision SET revision = revision + 1")
+    assert [await watch.anything_changed() for _ in range(3)] == [True, False, False]
+
+
+async def test_what_is_written_beside_policies_wakes_nobody(file_watch) -> None:
+    path, watch = file_watch
+    await watch.anything_changed()
+    await asyncio.to_thread(write, path, "UPDATE policy_revision SET id = id")
+    assert not await watch.anything_changed()
 
 
 async def test_a_file_that_went_away_is_worth_a_look_every_time(file_watch) -> None:
     path, watch = file_watch
     for _ in range(2):
-        await watch.anything_written()
+        await watch.anything_changed()
     away = path.rename(path.with_name("away.db"))
-    assert [await watch.anything_written() for _ in range(2)] == [True, True]
+    assert [await watch.anything_changed() for _ in range(2)] == [True, True]
     away.rename(path)
-    assert [await watch.anything_written() for _ in range(2)] == [True, False]
+    assert [await watch.anything_changed() for _ in range(2)] == [True, False]
 
 
 async def test_what_is_no_database_is_worth_a_look(tmp_path, anyio_backend) -> None:
     path = tmp_path / "shoal.db"
     path.write_bytes(b"no database" * 100)
     database = Database.open(f"sqlite:///{path}")
-    watch = DataVersion(database, path)
-    assert [await watch.anything_written() for _ in range(2)] == [True, True]
+    watch = Revision(database, path)
+    assert [await watch.anything_changed() for _ in range(2)] == [True, True]
     await watch.close()
     await database.close()
 
