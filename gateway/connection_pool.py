@@ -7,8 +7,12 @@ from collections import deque
 from collections.abc import Callable
 
 import httpx
+from aiohappyeyeballs import start_connection
 
 from gateway.http1 import Connection
+
+STAGGER = 0.25
+"""Seconds that an address has for itself (RFC 8305, 8)."""
 
 Guard = Callable[[str, str], None]
 """Told a host and an address of it that is about to be connected to; raises httpx.ConnectError to prevent it."""
@@ -32,8 +36,8 @@ class ConnectionPool:
     ) -> None:
         self._host = host
         self._port = port
-        self._certified = certified
         self._tls = tls
+        self._shown = certified if tls is not None else None
         self._guard = guard
         self._made = made
         self._limit = limit
@@ -94,9 +98,7 @@ class ConnectionPool:
         connection: Connection | None = None
         try:
             async with asyncio.timeout(patience):
-                connection = await (
-                    self._reach(self._host) if self._guard is None else self._reach_guarded(self._guard)
-                )
+                connection = await (self._reach() if self._guard is None else self._reach_guarded(self._guard))
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"No connection to {self._host}:{self._port} in time.") from error
         except (OSError, UnicodeError, OverflowError) as error:  # the latter of names and ports that are none
@@ -109,11 +111,10 @@ class ConnectionPool:
         self._connections.add(connection)
         return connection
 
-    async def _reach(self, address: str) -> Connection:
-        """Connect to an address of the host, or to the host; either way it must show the host's certificate."""
-        name = self._certified if self._tls is not None else None
+    async def _reach(self) -> Connection:
+        """Connect to the host, which must show its certificate."""
         _, connection = await self._loop.create_connection(
-            lambda: self._made(self._lost), address, self._port, ssl=self._tls, server_hostname=name
+            self._new, self._host, self._port, ssl=self._tls, server_hostname=self._shown
         )
         return connection
 
@@ -121,18 +122,20 @@ class ConnectionPool:
         """Connect to an address that was looked at, never to a name: what a name means can change between two looks.
 
         One address that is refused refuses the host: a name that means both a public and a private place means harm.
+        Where one does not answer soon the next is tried beside it (RFC 8305): a dead route for IPv6 would else take all
+        the patience there is. Whichever is reached must show the host's certificate.
         """
         found = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(where[0]) for *_, where in found))
-        for address in addresses:
-            guard(self._host, address)
-        failure: OSError = OSError("the name has no address")
-        for address in addresses:
-            try:
-                return await self._reach(address)
-            except OSError as error:
-                failure = error
-        raise failure
+        for *_, where in found:
+            guard(self._host, str(where[0]))
+        reached = await start_connection(found, happy_eyeballs_delay=STAGGER, interleave=1, loop=self._loop)
+        _, connection = await self._loop.create_connection(
+            self._new, sock=reached, ssl=self._tls, server_hostname=self._shown
+        )
+        return connection
+
+    def _new(self) -> Connection:
+        return self._made(self._lost)
 
     async def _wait_for_room(self, patience: float | None) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from contextlib import ExitStack
 from ipaddress import ip_network
 
 import httpx
@@ -34,33 +35,34 @@ def names():
 
 
 async def ask(url, names, guard):
+    """The status, and every address that was tried."""
     loop = asyncio.get_running_loop()
-    reached, connect = [], loop.create_connection
+    tried, connect = [], loop.sock_connect
     loop.getaddrinfo = names["look"]
 
-    async def connected(made, host, port, **options):
-        reached.append((host, options.get("server_hostname")))
-        return await connect(made, host, port, **options)
+    async def watched(connection, address):
+        tried.append(address[0])
+        return await connect(connection, address)
 
-    loop.create_connection = connected
+    loop.sock_connect = watched
     try:
         async with AsyncioTransport(guard=guard) as transport:
             response = await transport.handle_async_request(
                 httpx.Request("GET", url, extensions={"timeout": {"connect": 2, "read": 2, "pool": 2}})
             )
-            return response.status_code, reached
+            return response.status_code, tried
     finally:
-        del loop.getaddrinfo, loop.create_connection
+        del loop.getaddrinfo, loop.sock_connect
 
 
-async def serve(heads):
+async def serve(heads, port=0):
     async def answer(reader, writer):
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(OK)
         await writer.drain()
         writer.close()
 
-    return await asyncio.start_server(answer, "127.0.0.1", 0)
+    return await asyncio.start_server(answer, "127.0.0.1", port)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +81,9 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_reached_and_the
     server = await serve(heads)
     port = server.sockets[0].getsockname()[1]
     names["upstream.example"] = [["127.0.0.1"], ["169.254.169.254"]]
-    status, reached = await ask(f"http://upstream.example:{port}/", names, AddressGuard(LOOPBACK))
+    status, tried = await ask(f"http://upstream.example:{port}/", names, AddressGuard(LOOPBACK))
     server.close()
-    assert (status, reached) == (200, [("127.0.0.1", None)])
+    assert (status, tried) == (200, ["127.0.0.1"])
     assert names["looks"] == ["upstream.example"]  # one look: a name that changes meanwhile changes nothing
     assert b"host: upstream.example" in heads[0].lower()
 
@@ -89,20 +91,23 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_reached_and_the
 async def test_the_certificate_is_asked_for_by_the_name_not_by_the_address(names):
     names["upstream.example"] = [["127.0.0.1"]]
     loop = asyncio.get_running_loop()
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
     seen, connect = [], loop.create_connection
 
-    async def connected(made, host, port, **options):
-        seen.append((host, options["server_hostname"], isinstance(options["ssl"], ssl.SSLContext)))
-        return await connect(made, host, port, **options)
+    async def connected(made, *, sock, **options):
+        seen.append((sock.getpeername(), options["server_hostname"], isinstance(options["ssl"], ssl.SSLContext)))
+        return await connect(made, sock=sock, **options)
 
     loop.getaddrinfo, loop.create_connection = names["look"], connected
     try:
         async with AsyncioTransport(guard=AddressGuard(LOOPBACK)) as transport:
             with pytest.raises(httpx.ConnectError):
-                await transport.handle_async_request(httpx.Request("GET", "https://upstream.example:9/"))
+                await transport.handle_async_request(httpx.Request("GET", f"https://upstream.example:{port}/"))
     finally:
         del loop.getaddrinfo, loop.create_connection
-    assert seen == [("127.0.0.1", "upstream.example", True)]
+        server.close()
+    assert seen == [(("127.0.0.1", port), "upstream.example", True)]
 
 
 async def test_an_address_in_place_of_a_name_is_looked_at_too():
@@ -112,11 +117,31 @@ async def test_an_address_in_place_of_a_name_is_looked_at_too():
                 await transport.handle_async_request(httpx.Request("GET", f"http://{host}:1/"))
 
 
-async def test_the_next_address_is_tried_where_one_does_not_answer(names):
+async def test_the_next_address_is_tried_where_one_refuses(names):
     heads = []
     server = await serve(heads)
     port = server.sockets[0].getsockname()[1]
     names["upstream.example"] = [["127.0.0.2", "127.0.0.1"]]
-    status, reached = await ask(f"http://upstream.example:{port}/", names, AddressGuard([ip_network("127.0.0.0/8")]))
+    status, tried = await ask(f"http://upstream.example:{port}/", names, AddressGuard([ip_network("127.0.0.0/8")]))
     server.close()
-    assert (status, [host for host, _ in reached]) == (200, ["127.0.0.2", "127.0.0.1"])
+    assert (status, tried) == (200, ["127.0.0.2", "127.0.0.1"])
+
+
+@pytest.fixture
+def silent():
+    """127.0.0.3 and a port at which nobody answers: whoever connects there waits, as behind a route that is dead."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.3", 0), backlog=0))
+        for _ in range(3):  # what the system takes for a program that does not; it drops whatever comes after
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+async def test_an_address_that_says_nothing_holds_up_the_next_for_a_moment_only(names, silent):
+    server = await serve([], silent)
+    names["upstream.example"] = [["127.0.0.3", "127.0.0.1"]]
+    status, tried = await ask(f"http://upstream.example:{silent}/", names, AddressGuard([ip_network("127.0.0.0/8")]))
+    server.close()
+    assert (status, tried) == (200, ["127.0.0.3", "127.0.0.1"])  # within the two seconds that a connection may take
