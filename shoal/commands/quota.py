@@ -109,4 +109,8 @@ def used_of(quota: quotas.QuotaInfo) -> str:
 
 def note_on(quota: quotas.QuotaInfo) -> str:
     """What an operator should know of a limit."""
-    return "" if quota.capped_by is None else f"never reached: a wider limit is {quota.capped_by:,}"
+    if quota.capped_by is not None:
+        return f"never reached: a wider limit is {quota.capped_by:,}"
+    if quota.used is not None and quota.used >= quota.amount:
+        return "used up: requests are refused until the month ends"
+    return ""

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gateway.db.schema import upgrade
 from gateway.db.session import Database
 from gateway.services.register.audit import AuditEntry, list_events
+from gateway.services.usage.recorder import UsageEvent, UsageRecorder
 from gateway.settings import sqlite_url
 from shoal.cli import main
 
@@ -122,3 +124,36 @@ def events(stored: Callable[..., Any]) -> Callable[[], list[AuditEntry]]:
         return list(await list_events(session))
 
     return lambda: stored(listed)
+
+
+@pytest.fixture
+def record(data_dir: Path) -> Callable[..., None]:
+    """Write a request of seven tokens into the ledger, for a tenant's id, at each of these times."""
+
+    def record(tenant_id: str, *times: datetime) -> None:
+        async def write() -> None:
+            database = Database.open(sqlite_url(data_dir))
+            recorder = UsageRecorder(database)
+            for moment in times:
+                recorder.record(
+                    UsageEvent(
+                        tenant_id=tenant_id,
+                        tenant_name="acme",
+                        key_id="key1",
+                        model="org/m",
+                        revision=None,
+                        endpoint="/v1/embeddings",
+                        status=200,
+                        inputs=2,
+                        tokens=7,
+                        bytes_in=5,
+                        latency_ms=1,
+                        time=moment,
+                    )
+                )
+            await recorder.close()
+            await database.close()
+
+        asyncio.run(write())
+
+    return record

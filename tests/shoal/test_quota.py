@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 
@@ -38,6 +40,15 @@ def test_budgets_and_places_are_set_and_a_limit_that_a_wider_one_keeps_from_use_
         ["*", "tokens/month", "2,000,000", "0 (0 %)", "all together", "-"],
         ["*", "requests at once", "6", "-", key, "never reached: a wider limit is 4"],
     ]
+
+
+def test_a_budget_below_what_the_month_has_used_already_is_said(shoal, record) -> None:
+    [tenant] = shoal("tenant", "list", "--json").json
+    record(tenant["id"], datetime.now(UTC))
+    [limit] = shoal("quota", "set", "--tenant", "acme", "--tokens-per-month", "8").rows[1:]
+    assert limit == ["*", "tokens/month", "8", "7 (87 %)", "all together", "-"]
+    [limit] = shoal("quota", "set", "--tenant", "acme", "--tokens-per-month", "7").rows[1:]
+    assert limit[3:] == ["7 (100 %)", "all together", "used up: requests are refused until the month ends"]
 
 
 def test_a_key_above_its_tenant_is_refused(shoal, refused) -> None:

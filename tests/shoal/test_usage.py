@@ -1,4 +1,3 @@
-import asyncio
 import csv
 import io
 import json
@@ -10,51 +9,20 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.db.session import Database
-from gateway.services.usage.recorder import UsageEvent, UsageRecorder
-from gateway.settings import sqlite_url
-
 
 @pytest.fixture
 def tenant(shoal) -> str:
     return shoal("tenant", "create", "acme", "--json").json["id"]
 
 
-def record(data_dir, tenant_id: str, *times: datetime) -> None:
-    async def write() -> None:
-        database = Database.open(sqlite_url(data_dir))
-        recorder = UsageRecorder(database)
-        for moment in times:
-            recorder.record(
-                UsageEvent(
-                    tenant_id=tenant_id,
-                    tenant_name="acme",
-                    key_id="key1",
-                    model="org/m",
-                    revision=None,
-                    endpoint="/v1/embeddings",
-                    status=200,
-                    inputs=2,
-                    tokens=7,
-                    bytes_in=5,
-                    latency_ms=1,
-                    time=moment,
-                )
-            )
-        await recorder.close()
-        await database.close()
-
-    asyncio.run(write())
-
-
-def test_without_dates_it_is_this_month_until_now(shoal, data_dir, tenant) -> None:
-    record(data_dir, tenant, datetime.now(UTC), datetime(2020, 1, 1, tzinfo=UTC))
+def test_without_dates_it_is_this_month_until_now(shoal, record, tenant) -> None:
+    record(tenant, datetime.now(UTC), datetime(2020, 1, 1, tzinfo=UTC))
     [row] = csv.DictReader(io.StringIO(shoal("usage", "export", "--tenant", "acme").out))
     assert (row["tenant"], row["tokens"], row["inputs"], row["status"]) == ("acme", "7", "2", "200")
 
 
-def test_dates_say_from_which_day_and_before_which(shoal, data_dir, tenant) -> None:
-    record(data_dir, tenant, *(datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 3)))
+def test_dates_say_from_which_day_and_before_which(shoal, record, tenant) -> None:
+    record(tenant, *(datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 3)))
     words = ("usage", "export", "--tenant", tenant, "--from", "2026-11-02", "--to", "2026-11-03", "--format", "jsonl")
     [line] = shoal(*words).out.splitlines()
     assert json.loads(line)["time"] == "2026-11-02T12:00:00.000Z"
@@ -68,8 +36,8 @@ def test_what_can_not_be_done_is_one_sentence(run, refused, data_dir, tenant) ->
     assert run("usage", "export", "--tenant", "acme", "--format", "xml", "--data-dir", str(data_dir)).code == 2
 
 
-def test_sums_and_a_summary(shoal, data_dir, tenant) -> None:
-    record(data_dir, tenant, *(datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 2)))
+def test_sums_and_a_summary(shoal, record, tenant) -> None:
+    record(tenant, *(datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 2)))
     november = ("--tenant", "acme", "--from", "2026-11-01", "--to", "2026-12-01")
     rows = list(csv.DictReader(io.StringIO(shoal("usage", "export", *november, "--by", "day").out)))
     assert [(row["time"][:10], row["requests"], row["tokens"]) for row in rows] == [
@@ -103,9 +71,9 @@ def test_a_gateway_that_can_not_keep_usage_does_not_start(run, data_dir, tmp_pat
     assert run(*words, "--usage-retention", "0").code == 2
 
 
-def test_sums_are_made_anew_from_those_per_hour(shoal, data_dir, tenant) -> None:
+def test_sums_are_made_anew_from_those_per_hour(shoal, data_dir, record, tenant) -> None:
     moment = datetime(2026, 3, 4, 5, tzinfo=UTC)
-    record(data_dir, tenant, moment, moment)
+    record(tenant, moment, moment)
     show = ("usage", "show", "--tenant", "acme", "--from", "2026-03-01", "--to", "2026-04-01", "--json")
     [before] = shoal(*show).json
     with closing(sqlite3.connect(data_dir / "shoal.db")) as database, database:
