@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 
 import httpx
@@ -55,14 +55,14 @@ async def ask(url, names, guard):
         del loop.getaddrinfo, loop.sock_connect
 
 
-async def serve(heads, port=0):
+async def serve(heads):
     async def answer(reader, writer):
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(OK)
         await writer.drain()
         writer.close()
 
-    return await asyncio.start_server(answer, "127.0.0.1", port)
+    return await asyncio.start_server(answer, "127.0.0.1", 0)
 
 
 @pytest.mark.parametrize(
@@ -127,21 +127,23 @@ async def test_the_next_address_is_tried_where_one_refuses(names):
     assert (status, tried) == (200, ["127.0.0.2", "127.0.0.1"])
 
 
-@pytest.fixture
-def silent():
-    """127.0.0.3 and a port at which nobody answers: whoever connects there waits, as behind a route that is dead."""
+@contextmanager
+def silence(address):
+    """At this address and port nobody answers: whoever connects there waits, as behind a route that is dead."""
     with ExitStack() as stack:
-        server = stack.enter_context(socket.create_server(("127.0.0.3", 0), backlog=0))
+        stack.enter_context(socket.create_server(address, backlog=0))
         for _ in range(3):  # what the system takes for a program that does not; it drops whatever comes after
             caller = stack.enter_context(socket.socket())
             caller.setblocking(False)
-            caller.connect_ex(server.getsockname())
-        yield server.getsockname()[1]
+            caller.connect_ex(address)
+        yield
 
 
-async def test_an_address_that_says_nothing_holds_up_the_next_for_a_moment_only(names, silent):
-    server = await serve([], silent)
+async def test_an_address_that_says_nothing_holds_up_the_next_for_a_moment_only(names):
+    server = await serve([])
+    port = server.sockets[0].getsockname()[1]
     names["upstream.example"] = [["127.0.0.3", "127.0.0.1"]]
-    status, tried = await ask(f"http://upstream.example:{silent}/", names, AddressGuard([ip_network("127.0.0.0/8")]))
+    with silence(("127.0.0.3", port)):
+        status, tried = await ask(f"http://upstream.example:{port}/", names, AddressGuard([ip_network("127.0.0.0/8")]))
     server.close()
     assert (status, tried) == (200, ["127.0.0.3", "127.0.0.1"])  # within the two seconds that a connection may take

@@ -19,7 +19,7 @@ from engine.settings import EngineSettings
 
 @pytest.fixture(autouse=True)
 def threads():
-    """As many threads share a product, whatever ran before on this process."""
+    """Sets how many threads share a product; afterwards they are as many as before."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
