@@ -130,8 +130,8 @@ def events(stored: Callable[..., Any]) -> Callable[[], list[AuditEntry]]:
 def record(data_dir: Path) -> Callable[..., None]:
     """Write a request of seven tokens into the ledger, for a tenant's id, at each of these times."""
 
-    def record(tenant_id: str, *times: datetime) -> None:
-        async def write() -> None:
+    def write(tenant_id: str, *times: datetime) -> None:
+        async def enter() -> None:
             database = Database.open(sqlite_url(data_dir))
             recorder = UsageRecorder(database)
             for moment in times:
@@ -154,6 +154,6 @@ def record(data_dir: Path) -> Callable[..., None]:
             await recorder.close()
             await database.close()
 
-        asyncio.run(write())
+        asyncio.run(enter())
 
-    return record
+    return write

@@ -52,9 +52,8 @@ async def test_a_change_by_another_process_is_in_force_in_time(followed, databas
     await follows(feed, database_url, "key", "revoke", key, condition=lambda now: now.keys[key].revoked)
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("followed", [3600.0], indirect=True)
-async def test_postgresql_tells_at_once_and_nobody_has_to_look(followed, database_url) -> None:
+async def test_however_rare_the_looks_postgresql_tells_at_once_and_sqlite_is_looked_at(followed, database_url) -> None:
     feed, key = followed
     await follows(feed, database_url, "tenant", "suspend", "acme", condition=lambda now: now.keys[key].tenant.suspended)
 
